@@ -1,0 +1,125 @@
+#pragma once
+// The nouns of the system as values: services, VNF classes, instances, paths and flows.
+// Their place in the global state is DESIGN section 3's table; their wire form is actors/model/codec.hpp.
+
+#include "base/net.hpp"
+#include "dataplane/classify/rule.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace glocal::model {
+
+using tenant_id = std::uint32_t;
+
+/// 24-bit NSH service path identifier (RFC 8300 section 2.3). A path owns an even id; the odd one above it is its
+/// reverse direction, because both directions of a connection cross the same instances in opposite order.
+using path_id = std::uint32_t;
+
+/// How instances are chosen for a new flow.
+enum class policy : std::uint8_t { least_loaded, round_robin };
+
+/// What happens to a flow that cannot be decided because the store does not answer.
+enum class fallback : std::uint8_t { drop, pass };
+
+/// A VNF class: what can be instantiated, in the spirit of an ETSI VNFD.
+struct vnf_class {
+  std::string name;
+  /// Who makes an instance: "netns" (a namespace that forwards, plus `setup`) or "static" (ports already there).
+  std::string driver = "netns";
+  bool stateful = true;
+  /// Shell commands run inside a new instance's namespace, in order; a failing one fails the instantiation.
+  std::vector<std::string> setup;
+
+  bool operator==(const vnf_class&) const = default;
+};
+
+/// One running (or wanted) instance of a class, at one node. Identity (`name`) apart from location (`node`, `rloc`).
+struct vnf_instance {
+  std::string name;
+  std::string vnf_class;
+  std::string node;
+  ip_address rloc;
+
+  bool operator==(const vnf_instance&) const = default;
+};
+
+/// A service: which packets, through which classes, chosen how (an ETSI NSD's forwarding graph, in one record).
+struct service {
+  std::string name;
+  tenant_id tenant = 0;
+  /// Higher wins among all services of an edge.
+  std::uint32_t priority = 0;
+  std::vector<dataplane::rule_match> matches;
+  /// VNF classes in the order the initiator's packets cross them.
+  std::vector<std::string> chain;
+  model::policy policy = model::policy::least_loaded;
+  fallback on_store_loss = fallback::drop;
+
+  bool operator==(const service&) const = default;
+};
+
+/// A chain of instances under an id (table `paths`).
+struct service_path {
+  path_id id = 0;
+  std::string service;
+  std::vector<std::string> instances;
+
+  bool operator==(const service_path&) const = default;
+};
+
+/// The decision for one connection (table `flows`): write-once while the initiator's lease lives.
+struct flow_record {
+  std::string service;
+  /// Edge that decided.
+  std::string initiator;
+  path_id path = 0;
+  /// The tuple as the initiator's first packet had it: the forward direction.
+  five_tuple forward;
+  tenant_id tenant = 0;
+
+  bool operator==(const flow_record&) const = default;
+};
+
+/// Published by an instance's monitor (table `status`): one writer, the higher (incarnation, sequence) wins.
+struct instance_status {
+  std::string instance;
+  std::string vnf_class;
+  std::uint64_t incarnation = 0, sequence = 0;
+  bool healthy = false;
+  std::uint64_t flows = 0;
+  std::uint64_t packets = 0, bytes = 0;
+  /// Packets per second over the last reporting period.
+  double rate_pps = 0;
+
+  bool operator==(const instance_status&) const = default;
+};
+
+/// What deciders watch (table `digests`): candidates of one class, best first, at most `max_candidates`.
+struct class_digest {
+  static constexpr std::size_t max_candidates = 64;
+  struct candidate {
+    std::string instance, node;
+    ip_address rloc;
+    std::uint64_t flows = 0;
+    double rate_pps = 0;
+
+    bool operator==(const candidate&) const = default;
+  };
+  std::string vnf_class;
+  std::vector<candidate> candidates;
+
+  bool operator==(const class_digest&) const = default;
+};
+
+/// EID prefix → locator (table `mappings`, the LISP database).
+struct eid_mapping {
+  ip_prefix eid;
+  std::string node;
+  ip_address rloc;
+
+  bool operator==(const eid_mapping&) const = default;
+};
+
+} // namespace glocal::model

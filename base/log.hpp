@@ -1,0 +1,16 @@
+#pragma once
+// Structured logs: every line carries the node; actors add their name. Thin set-up over spdlog.
+//
+// Threading: spdlog's loggers are thread-safe. Never call from an lcore.
+
+#include <spdlog/spdlog.h>
+
+#include <string>
+
+namespace glocal {
+
+/// Makes the process's default logger: `time level node message` on standard error. Call once, first in main().
+/// @param level spdlog's names: trace, debug, info, warn, error, off; an unknown one means info.
+void start_logging(const std::string& node, const std::string& level);
+
+} // namespace glocal
