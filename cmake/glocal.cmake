@@ -6,7 +6,9 @@ find_program(GLOCAL_CCACHE ccache)
 if(GLOCAL_CCACHE)
   # Precompiled headers are cached only with these sloppinesses and -fpch-preprocess (ccache manual, "Precompiled headers").
   set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${GLOCAL_CCACHE})
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      # A clean clone in another directory hits the same cache.
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${GLOCAL_CCACHE})
   add_compile_options(-fpch-preprocess)
 endif()
 
