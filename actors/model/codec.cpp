@@ -1,0 +1,332 @@
+#include "actors/model/codec.hpp"
+
+#include "schema/mano.capnp.h"
+#include "schema/model.capnp.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+
+#include <cstring>
+#include <limits>
+
+namespace glocal::model {
+namespace {
+
+/// A value of a table is at most 256 KiB; reading may visit each word a few times, no more.
+constexpr std::uint64_t traversal_limit_words = 4 * (256 * 1024 / sizeof(capnp::word));
+constexpr int nesting_limit = 8;
+
+/// Thrown and caught inside this file only, beside kj::Exception: the bytes are Cap'n Proto but not one of our values.
+struct malformed {};
+
+void write(schema::IpAddress::Builder out, const ip_address& value) {
+  out.setOctets(kj::arrayPtr(value.octets.data(), value.is_v4() ? 4 : 16));
+}
+
+ip_address read(schema::IpAddress::Reader in) {
+  const auto octets = in.getOctets();
+  ip_address out;
+  if (octets.size() == 16)
+    out.family = ip_family::v6;
+  else if (octets.size() != 4)
+    throw malformed{};
+  std::memcpy(out.octets.data(), octets.begin(), octets.size());
+  return out;
+}
+
+void write(schema::IpPrefix::Builder out, const ip_prefix& value) {
+  write(out.initAddress(), value.address);
+  out.setLength(value.length);
+}
+
+ip_prefix read(schema::IpPrefix::Reader in) {
+  const auto address = read(in.getAddress());
+  if (in.getLength() > address.bits())
+    throw malformed{};
+  return ip_prefix::make(address, in.getLength());
+}
+
+void write(schema::FiveTuple::Builder out, const five_tuple& value) {
+  write(out.initSource(), value.source);
+  write(out.initDestination(), value.destination);
+  out.setSourcePort(value.source_port);
+  out.setDestinationPort(value.destination_port);
+  out.setProtocol(value.protocol);
+}
+
+five_tuple read(schema::FiveTuple::Reader in) {
+  five_tuple out;
+  out.source = read(in.getSource());
+  out.destination = read(in.getDestination());
+  if (out.source.family != out.destination.family)
+    throw malformed{};
+  out.source_port = in.getSourcePort();
+  out.destination_port = in.getDestinationPort();
+  out.protocol = in.getProtocol();
+  return out;
+}
+
+template <class Signed, class T>
+Signed any_or(const std::optional<T>& value) {
+  return value ? static_cast<Signed>(*value) : Signed{-1};
+}
+
+template <class T, class Signed>
+std::optional<T> optional_number(Signed value) {
+  if (value < 0)
+    return std::nullopt;
+  if (value > static_cast<Signed>(std::numeric_limits<T>::max()))
+    throw malformed{};
+  return static_cast<T>(value);
+}
+
+void write(schema::RuleMatch::Builder out, const dataplane::rule_match& value) {
+  out.setInPort(any_or<std::int32_t>(value.in_port));
+  out.setVlan(any_or<std::int32_t>(value.vlan));
+  if (value.source)
+    write(out.initSource(), *value.source);
+  if (value.destination)
+    write(out.initDestination(), *value.destination);
+  out.setProtocol(any_or<std::int16_t>(value.protocol));
+  out.setDscp(any_or<std::int16_t>(value.dscp));
+  out.setSourcePortLow(value.source_ports.low);
+  out.setSourcePortHigh(value.source_ports.high);
+  out.setDestinationPortLow(value.destination_ports.low);
+  out.setDestinationPortHigh(value.destination_ports.high);
+  out.setTcpFlagsValue(value.tcp_flags_value);
+  out.setTcpFlagsMask(value.tcp_flags_mask);
+  out.setIcmpType(any_or<std::int16_t>(value.icmp_type));
+}
+
+dataplane::rule_match read(schema::RuleMatch::Reader in) {
+  dataplane::rule_match out;
+  out.in_port = optional_number<dataplane::port_id>(in.getInPort());
+  out.vlan = optional_number<std::uint16_t>(in.getVlan());
+  if (in.hasSource())
+    out.source = read(in.getSource());
+  if (in.hasDestination())
+    out.destination = read(in.getDestination());
+  out.protocol = optional_number<std::uint8_t>(in.getProtocol());
+  out.dscp = optional_number<std::uint8_t>(in.getDscp());
+  out.source_ports = {in.getSourcePortLow(), in.getSourcePortHigh()};
+  out.destination_ports = {in.getDestinationPortLow(), in.getDestinationPortHigh()};
+  out.tcp_flags_value = in.getTcpFlagsValue();
+  out.tcp_flags_mask = in.getTcpFlagsMask();
+  out.icmp_type = optional_number<std::uint8_t>(in.getIcmpType());
+  return out;
+}
+
+std::string read(capnp::Text::Reader in) { return {in.begin(), in.size()}; }
+
+void write(capnp::List<capnp::Text>::Builder out, const std::vector<std::string>& value) {
+  for (unsigned i = 0; i < value.size(); ++i)
+    out.set(i, value[i].c_str());
+}
+
+std::vector<std::string> read(capnp::List<capnp::Text>::Reader in) {
+  std::vector<std::string> out;
+  out.reserve(in.size());
+  for (const auto text : in)
+    out.push_back(read(text));
+  return out;
+}
+
+void write(schema::VnfClass::Builder out, const vnf_class& value) {
+  out.setName(value.name.c_str());
+  out.setDriver(value.driver.c_str());
+  out.setStateful(value.stateful);
+  write(out.initSetup(static_cast<unsigned>(value.setup.size())), value.setup);
+}
+
+vnf_class read(schema::VnfClass::Reader in) {
+  return {read(in.getName()), read(in.getDriver()), in.getStateful(), read(in.getSetup())};
+}
+
+void write(schema::VnfInstance::Builder out, const vnf_instance& value) {
+  out.setName(value.name.c_str());
+  out.setVnfClass(value.vnf_class.c_str());
+  out.setNode(value.node.c_str());
+  write(out.initRloc(), value.rloc);
+}
+
+vnf_instance read(schema::VnfInstance::Reader in) {
+  return {read(in.getName()), read(in.getVnfClass()), read(in.getNode()), read(in.getRloc())};
+}
+
+void write(schema::Service::Builder out, const service& value) {
+  out.setName(value.name.c_str());
+  out.setTenant(value.tenant);
+  out.setPriority(value.priority);
+  auto matches = out.initMatches(static_cast<unsigned>(value.matches.size()));
+  for (unsigned i = 0; i < value.matches.size(); ++i)
+    write(matches[i], value.matches[i]);
+  write(out.initChain(static_cast<unsigned>(value.chain.size())), value.chain);
+  out.setPolicy(static_cast<std::uint8_t>(value.policy));
+  out.setOnStoreLoss(static_cast<std::uint8_t>(value.on_store_loss));
+}
+
+service read(schema::Service::Reader in) {
+  service out;
+  out.name = read(in.getName());
+  out.tenant = in.getTenant();
+  out.priority = in.getPriority();
+  for (const auto match : in.getMatches())
+    out.matches.push_back(read(match));
+  out.chain = read(in.getChain());
+  if (in.getPolicy() > static_cast<std::uint8_t>(policy::round_robin) ||
+      in.getOnStoreLoss() > static_cast<std::uint8_t>(fallback::pass))
+    throw malformed{};
+  out.policy = static_cast<model::policy>(in.getPolicy());
+  out.on_store_loss = static_cast<fallback>(in.getOnStoreLoss());
+  return out;
+}
+
+void write(schema::ServicePath::Builder out, const service_path& value) {
+  out.setId(value.id);
+  out.setService(value.service.c_str());
+  write(out.initInstances(static_cast<unsigned>(value.instances.size())), value.instances);
+}
+
+service_path read(schema::ServicePath::Reader in) {
+  return {in.getId(), read(in.getService()), read(in.getInstances())};
+}
+
+void write(schema::FlowRecord::Builder out, const flow_record& value) {
+  out.setService(value.service.c_str());
+  out.setInitiator(value.initiator.c_str());
+  out.setPath(value.path);
+  write(out.initForward(), value.forward);
+  out.setTenant(value.tenant);
+}
+
+flow_record read(schema::FlowRecord::Reader in) {
+  return {read(in.getService()), read(in.getInitiator()), in.getPath(), read(in.getForward()), in.getTenant()};
+}
+
+void write(schema::InstanceStatus::Builder out, const instance_status& value) {
+  out.setInstance(value.instance.c_str());
+  out.setVnfClass(value.vnf_class.c_str());
+  out.setIncarnation(value.incarnation);
+  out.setSequence(value.sequence);
+  out.setHealthy(value.healthy);
+  out.setFlows(value.flows);
+  out.setPackets(value.packets);
+  out.setBytes(value.bytes);
+  out.setRatePps(value.rate_pps);
+}
+
+instance_status read(schema::InstanceStatus::Reader in) {
+  return {read(in.getInstance()), read(in.getVnfClass()), in.getIncarnation(), in.getSequence(), in.getHealthy(),
+          in.getFlows(),          in.getPackets(),        in.getBytes(),       in.getRatePps()};
+}
+
+void write(schema::ClassDigest::Builder out, const class_digest& value) {
+  out.setVnfClass(value.vnf_class.c_str());
+  auto candidates = out.initCandidates(static_cast<unsigned>(value.candidates.size()));
+  for (unsigned i = 0; i < value.candidates.size(); ++i) {
+    const auto& candidate = value.candidates[i];
+    candidates[i].setInstance(candidate.instance.c_str());
+    candidates[i].setNode(candidate.node.c_str());
+    write(candidates[i].initRloc(), candidate.rloc);
+    candidates[i].setFlows(candidate.flows);
+    candidates[i].setRatePps(candidate.rate_pps);
+  }
+}
+
+class_digest read(schema::ClassDigest::Reader in) {
+  class_digest out;
+  out.vnf_class = read(in.getVnfClass());
+  if (in.getCandidates().size() > class_digest::max_candidates)
+    throw malformed{};
+  for (const auto candidate : in.getCandidates())
+    out.candidates.push_back({read(candidate.getInstance()), read(candidate.getNode()), read(candidate.getRloc()),
+                              candidate.getFlows(), candidate.getRatePps()});
+  return out;
+}
+
+void write(schema::EidMapping::Builder out, const eid_mapping& value) {
+  write(out.initEid(), value.eid);
+  out.setNode(value.node.c_str());
+  write(out.initRloc(), value.rloc);
+}
+
+eid_mapping read(schema::EidMapping::Reader in) { return {read(in.getEid()), read(in.getNode()), read(in.getRloc())}; }
+
+void write(schema::InstantiateRequest::Builder out, const instantiate_request& value) {
+  write(out.initInstance(), value.instance);
+  write(out.initVnfClass(), value.vnf_class);
+}
+
+instantiate_request read(schema::InstantiateRequest::Reader in) {
+  return {read(in.getInstance()), read(in.getVnfClass())};
+}
+
+void write(schema::TerminateRequest::Builder out, const terminate_request& value) {
+  out.setInstance(value.instance.c_str());
+}
+
+terminate_request read(schema::TerminateRequest::Reader in) { return {read(in.getInstance())}; }
+
+void write(schema::LifecycleReply::Builder out, const lifecycle_reply& value) {
+  if (value.done)
+    write(out.initDone(), *value.done);
+  else
+    out.setFailed(value.failure.c_str());
+}
+
+lifecycle_reply read(schema::LifecycleReply::Reader in) {
+  if (in.isDone())
+    return {read(in.getDone()), {}};
+  return {std::nullopt, read(in.getFailed())};
+}
+
+template <class Schema, class T>
+std::string to_bytes(const T& value) {
+  capnp::MallocMessageBuilder message;
+  write(message.initRoot<Schema>(), value);
+  const auto words = capnp::messageToFlatArray(message);
+  const auto chars = words.asChars();
+  return {chars.begin(), chars.size()};
+}
+
+template <class Schema>
+auto from_bytes(std::string_view bytes) -> std::optional<decltype(read(std::declval<typename Schema::Reader>()))> {
+  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0)
+    return std::nullopt;
+  // A string's bytes need not lie on a word boundary; Cap'n Proto reads words.
+  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
+  std::memcpy(words.asBytes().begin(), bytes.data(), bytes.size());
+  try {
+    capnp::FlatArrayMessageReader message{words, {traversal_limit_words, nesting_limit}};
+    return read(message.getRoot<Schema>());
+  } catch (const kj::Exception&) {
+    return std::nullopt;
+  } catch (const malformed&) {
+    return std::nullopt;
+  }
+}
+
+} // namespace
+
+#define GLOCAL_MODEL_CODEC(type, schema_type)                                                                          \
+  std::string encode(const type& value) { return to_bytes<schema::schema_type>(value); }                               \
+  template <>                                                                                                          \
+  std::optional<type> decode<type>(std::string_view bytes) {                                                           \
+    return from_bytes<schema::schema_type>(bytes);                                                                     \
+  }
+
+GLOCAL_MODEL_CODEC(vnf_class, VnfClass)
+GLOCAL_MODEL_CODEC(vnf_instance, VnfInstance)
+GLOCAL_MODEL_CODEC(service, Service)
+GLOCAL_MODEL_CODEC(service_path, ServicePath)
+GLOCAL_MODEL_CODEC(flow_record, FlowRecord)
+GLOCAL_MODEL_CODEC(instance_status, InstanceStatus)
+GLOCAL_MODEL_CODEC(class_digest, ClassDigest)
+GLOCAL_MODEL_CODEC(eid_mapping, EidMapping)
+GLOCAL_MODEL_CODEC(instantiate_request, InstantiateRequest)
+GLOCAL_MODEL_CODEC(terminate_request, TerminateRequest)
+GLOCAL_MODEL_CODEC(lifecycle_reply, LifecycleReply)
+
+#undef GLOCAL_MODEL_CODEC
+
+} // namespace glocal::model

@@ -1,0 +1,42 @@
+#pragma once
+// How the nouns of the system are keyed in the tables of the global state.
+// Text keys, except `flows`, whose keys are packed because there are millions.
+
+#include "actors/model/model.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace glocal::model::keys {
+
+/// Table `catalogue`.
+[[nodiscard]] inline std::string service(std::string_view name) { return "service/" + std::string{name}; }
+inline constexpr std::string_view all_services = "service/";
+[[nodiscard]] inline std::string vnf_class(std::string_view name) { return "class/" + std::string{name}; }
+inline constexpr std::string_view all_vnf_classes = "class/";
+
+/// Table `instances`: instance → class and location. The class → instances direction is the class's digest.
+[[nodiscard]] inline std::string instance(std::string_view name) { return std::string{name}; }
+
+/// Table `flows`: tenant (4 bytes, big-endian) then the canonical tuple: family, protocol, and per end 16 address
+/// bytes and the port (big-endian). 42 bytes; both directions of a connection have one key.
+[[nodiscard]] std::string flow(tenant_id tenant, const five_tuple& tuple);
+
+/// Table `paths`: six lower-case hexadecimal digits.
+[[nodiscard]] std::string path(path_id id);
+/// The id in a key of table `paths`; none when it is not one.
+[[nodiscard]] std::optional<path_id> parse_path(std::string_view key);
+
+/// Table `status`.
+[[nodiscard]] inline std::string status(std::string_view vnf_class, std::string_view instance) {
+  return std::string{vnf_class} + "/" + std::string{instance};
+}
+
+/// Table `digests`.
+[[nodiscard]] inline std::string digest(std::string_view vnf_class) { return std::string{vnf_class}; }
+
+/// Table `mappings`: the EID prefix as text.
+[[nodiscard]] inline std::string mapping(const ip_prefix& eid) { return to_string(eid); }
+
+} // namespace glocal::model::keys
