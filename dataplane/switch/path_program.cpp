@@ -1,0 +1,17 @@
+#include "dataplane/switch/path_program.hpp"
+
+namespace glocal::dataplane {
+
+bool is_valid(const path_program& path) noexcept {
+  if ((path.id & 1u) != 0 || path.id > max_spi || path.hops.size() > max_path_hops)
+    return false;
+  for (const auto& hop : path.hops) {
+    const bool good = hop.local ? hop.in_arm < max_ports && hop.out_arm < max_ports && hop.in_arm != hop.out_arm
+                                : !hop.rloc.is_unspecified() && !hop.rloc.is_multicast();
+    if (!good)
+      return false;
+  }
+  return true;
+}
+
+} // namespace glocal::dataplane
