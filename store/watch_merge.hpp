@@ -1,0 +1,61 @@
+#pragma once
+// A client's side of one watch: merges the streams of several nodes into watch_events, and knows from where to resume.
+//
+// Pure value. Keeps the watched keys (not their values) to turn a snapshot into the erasures it implies; watches are
+// for small prefixes (digests, paths, catalogue), never for `flows`.
+
+#include "store/slot_state.hpp"
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace glocal::store {
+
+/// Where a slot's stream stands.
+struct slot_revision {
+  slot_id slot = 0;
+  revision at = 0;
+
+  bool operator==(const slot_revision&) const = default;
+};
+
+class watch_merge {
+public:
+  using sink = std::function<void(const watch_event&)>;
+
+  /// @param slots of each node, in the order of the node indices used below.
+  watch_merge(table of, std::vector<std::vector<slot_id>> slots);
+
+  /// The stream of `node` runs (again); records follow.
+  void connected(std::size_t node);
+  /// The stream of `node` is gone or silent. Emits `suspect` when it was live.
+  void lost(std::size_t node, const sink& emit);
+  /// Records of `node` in their order. Those of slots it does not own, and old ones, are ignored.
+  void deliver(std::size_t node, std::vector<watch_record> records, const sink& emit);
+
+  /// What to say when subscribing at `node` again.
+  [[nodiscard]] std::vector<slot_revision> resume_points(std::size_t node) const;
+  [[nodiscard]] bool live() const noexcept { return live_; }
+  [[nodiscard]] std::size_t key_count() const noexcept;
+
+private:
+  struct slot_stream {
+    std::size_t node = 0;
+    /// Up to which revision changes were delivered; absent before the first snapshot ended.
+    std::optional<revision> at;
+    /// Since the stream (re)started, its snapshot has ended or it was resumed.
+    bool current = false;
+    std::map<std::string, bool, std::less<>> keys; ///< watched key → named by the snapshot that runs
+  };
+  void announce_live(const sink& emit);
+
+  table of_;
+  std::vector<std::vector<slot_id>> slots_;
+  std::map<slot_id, slot_stream> streams_;
+  std::size_t behind_;
+  bool live_ = false, suspect_ = false;
+};
+
+} // namespace glocal::store
