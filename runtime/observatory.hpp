@@ -1,0 +1,102 @@
+#pragma once
+// The records of all actors of one actor system, for the inspector, `glocal actors` and the tests.
+//
+// Threading: everything here is thread-safe. Actors write their own cell with relaxed atomics; a snapshot is a recent,
+// possibly torn-between-counters state, which is what a monitor wants. Free of CAF, so that anyone may include it.
+
+#include "base/histogram.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace glocal::runtime {
+
+/// What an actor says about itself, in its own order: {"flows", "17"}.
+using state_entries = std::vector<std::pair<std::string, std::string>>;
+
+/// One actor at one moment.
+struct actor_record {
+  std::uint64_t id = 0;
+  /// Actor that spawned it; 0 is the node itself.
+  std::uint64_t parent = 0;
+  std::string node, kind, name;
+  std::uint64_t mailbox_depth = 0, mailbox_peak = 0;
+  /// `messages_out` counts what was sent to observed actors while handling a message.
+  std::uint64_t messages_in = 0, messages_out = 0;
+  /// Messages no handler matched: dropped, and counted here.
+  std::uint64_t unhandled = 0;
+  /// Nanoseconds from taking a message to having handled it.
+  std::uint64_t handling_p50 = 0, handling_p99 = 0, handling_max = 0;
+  std::string last_error;
+  std::uint32_t restarts = 0;
+  std::chrono::steady_clock::duration age{};
+  /// As of the last refresh; `state_age` is negative while there was none.
+  state_entries state;
+  std::chrono::steady_clock::duration state_age{-1};
+};
+
+/// The live record of one actor. Written by the actor and its senders, read by the observatory.
+struct actor_cell {
+  std::uint64_t id = 0, parent = 0;
+  std::string kind, name;
+  std::chrono::steady_clock::time_point started;
+
+  std::atomic<std::int64_t> depth{0}, peak{0};
+  std::atomic<std::uint64_t> in{0}, out{0}, unhandled{0};
+  histogram handling;
+
+  // Rarely touched; under `mutex`.
+  mutable std::mutex mutex;
+  std::string last_error;
+  state_entries state;
+  std::chrono::steady_clock::time_point state_at{};
+  /// Asks the actor to summarise its state; empty once it ended.
+  std::function<void()> poke;
+
+  void set_error(std::string what);
+  void set_state(state_entries entries);
+};
+
+class observatory {
+public:
+  explicit observatory(std::string node) : node_{std::move(node)} {}
+  observatory(const observatory&) = delete;
+  observatory& operator=(const observatory&) = delete;
+
+  /// All living actors, by id. Cost: about 2 us an actor.
+  [[nodiscard]] std::vector<actor_record> snapshot() const;
+
+  /// Asks every actor to renew its state summary in its own context; returns at once. A snapshot taken some
+  /// milliseconds later has them, except of actors that are busy or stuck, which is worth seeing.
+  void refresh() const;
+
+  /// An actor called `name` ended with `reason` and is started again: the new record goes on from the old one's count.
+  void note_restart(const std::string& name, std::string reason);
+
+  // For observed<Base>.
+  void enroll(const std::shared_ptr<actor_cell>& cell);
+  void retire(std::uint64_t id);
+
+private:
+  struct past {
+    std::uint32_t restarts = 0;
+    std::string last_error;
+  };
+
+  const std::string node_;
+  mutable std::mutex mutex_;
+  std::map<std::uint64_t, std::shared_ptr<actor_cell>> cells_;
+  // Only of supervised actors that failed, so it is bounded by the child specs.
+  std::unordered_map<std::string, past> history_;
+};
+
+} // namespace glocal::runtime
