@@ -107,4 +107,5 @@ struct EidMapping {
   eid @0 :IpPrefix;
   node @1 :Text;
   rloc @2 :IpAddress;
+  tenant @3 :UInt32;
 }

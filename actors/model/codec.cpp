@@ -245,12 +245,13 @@ class_digest read(schema::ClassDigest::Reader in) {
 }
 
 void write(schema::EidMapping::Builder out, const eid_mapping& value) {
+  out.setTenant(value.tenant);
   write(out.initEid(), value.eid);
   out.setNode(value.node.c_str());
   write(out.initRloc(), value.rloc);
 }
 
-eid_mapping read(schema::EidMapping::Reader in) { return {read(in.getEid()), read(in.getNode()), read(in.getRloc())}; }
+eid_mapping read(schema::EidMapping::Reader in) { return {in.getTenant(), read(in.getEid()), read(in.getNode()), read(in.getRloc())}; }
 
 void write(schema::InstantiateRequest::Builder out, const instantiate_request& value) {
   write(out.initInstance(), value.instance);

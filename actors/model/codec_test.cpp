@@ -51,7 +51,7 @@ TEST_CASE("every value of the global state reads back as it was written") {
   check_round_trip(flow_record{"web", "sub-edge", 0xabcdee, tuple, 7});
   check_round_trip(instance_status{"fw-1", "firewall", 3, 9, true, 100, 12345, 678910, 1.5});
   check_round_trip(class_digest{"firewall", {{"fw-1", "dc1", rloc, 10, 2.5}, {"fw-2", "dc1", rloc, 11, 0}}});
-  check_round_trip(eid_mapping{*parse_prefix("10.1.0.0/24"), "sub-edge", rloc});
+  check_round_trip(eid_mapping{7, *parse_prefix("10.1.0.0/24"), "sub-edge", rloc});
   check_round_trip(instantiate_request{fw1, firewall});
   check_round_trip(terminate_request{"fw-1"});
   check_round_trip(lifecycle_reply{fw1, {}});

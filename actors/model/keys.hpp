@@ -36,7 +36,9 @@ inline constexpr std::string_view all_vnf_classes = "class/";
 /// Table `digests`.
 [[nodiscard]] inline std::string digest(std::string_view vnf_class) { return std::string{vnf_class}; }
 
-/// Table `mappings`: the EID prefix as text.
-[[nodiscard]] inline std::string mapping(const ip_prefix& eid) { return to_string(eid); }
+/// Table `mappings`: the tenant and the EID prefix as text.
+[[nodiscard]] inline std::string mapping(tenant_id tenant, const ip_prefix& eid) {
+  return std::to_string(tenant) + "/" + to_string(eid);
+}
 
 } // namespace glocal::model::keys

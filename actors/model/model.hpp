@@ -115,6 +115,7 @@ struct class_digest {
 
 /// EID prefix → locator (table `mappings`, the LISP database).
 struct eid_mapping {
+  tenant_id tenant = 0;
   ip_prefix eid;
   std::string node;
   ip_address rloc;

@@ -1,0 +1,100 @@
+#pragma once
+// The MANO of one service at one edge: decides the chain of every new flow that begins here, from global state.
+//
+// The walk of a first packet (paper, "Global State, Local Decisions"; DESIGN section 2), one step after the other:
+//   packet_in_batch → decided before? → choose a chain → the chain's path → one put_if_absent → program
+// Decide first, then one round trip: nothing is read before the write. The winner of the write is the truth, also when
+// another edge's decision won. A chain used for the first time costs a second round trip, for its path.
+//
+// When the store does not answer, the service's `on_store_loss` speaks, within the store's time bound.
+// State: rebuilt from watches after a restart; what an earlier incarnation decided is found again by put_if_absent.
+
+#include "actors/edge/chain_chooser.hpp"
+#include "actors/edge/messages.hpp"
+#include "actors/store/actor_store.hpp"
+#include "base/histogram.hpp"
+#include "runtime/directory.hpp"
+#include "runtime/observed.hpp"
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+namespace glocal::actors {
+
+/// Flows a module remembers as its own, about 300 bytes each. Beyond it decisions are made and published as ever, but
+/// a miss costs a round trip, and the entry goes with the edge's lease instead of with the flow.
+inline constexpr std::size_t max_remembered_flows = 1u << 20;
+
+struct service_module_settings {
+  model::service service;
+  /// Name of the edge, published as the flow's initiator.
+  std::string edge;
+  std::uint64_t cookie = 0;
+  /// The edge's lease: its flows end with it.
+  store::lease_id lease = 0;
+  std::chrono::nanoseconds idle_timeout{0};
+  /// Of the random choices.
+  std::uint64_t seed = 0;
+};
+
+class service_module : public runtime::observed_actor {
+public:
+  service_module(caf::actor_config& config, service_module_settings settings, caf::actor store_client,
+                 std::shared_ptr<runtime::directory> directory);
+
+  caf::behavior make_behavior() override;
+  [[nodiscard]] runtime::state_entries state_summary() const override;
+
+private:
+  /// A flow between its choice and its publication.
+  struct proposed_flow {
+    dataplane::packet_in packet;
+    std::string key;
+    std::vector<std::string> chain;
+  };
+  /// A flow this edge decided: what to install again on a miss, and the version to erase.
+  struct remembered_flow {
+    model::flow_record record;
+    store::revision version = 0;
+  };
+  struct tally {
+    std::uint64_t packet_ins = 0, cached = 0, decided = 0, adopted = 0, paths_made = 0;
+    std::uint64_t no_candidate = 0, store_failures = 0, ended = 0;
+  };
+
+  void watch_global_state();
+  void decide(const packet_in_batch& batch);
+  void make_path(const std::vector<std::string>& chain, model::path_id id, int attempts_left);
+  void path_is_known(const std::vector<std::string>& chain, model::path_id id);
+  void path_failed(const std::vector<std::string>& chain);
+  void publish(std::vector<proposed_flow> flows);
+  void adopt(const proposed_flow& flow, const store::op_result& result, program_flows& answers);
+  /// The service's fallback for a flow that can't be decided.
+  [[nodiscard]] dataplane::refuse refusal(const dataplane::packet_in& packet, dataplane::drop_reason reason) const;
+  [[nodiscard]] dataplane::install_flow installation(const model::flow_record& record, dataplane::hold_id hold) const;
+  void remember(const std::string& key, const model::flow_record& record, store::revision version);
+  void forget(const flows_ended& ended);
+  void publish_again();
+  void answer(program_flows answers);
+  [[nodiscard]] bool ready() const;
+
+  const service_module_settings settings_;
+  const std::shared_ptr<runtime::directory> directory_;
+  actor_store store_;
+  chain_chooser chooser_;
+  /// Paths of this service by their chain, as published.
+  std::map<std::vector<std::string>, model::path_id> paths_;
+  /// Flows that wait for their chain's path to be published.
+  std::map<std::vector<std::string>, std::vector<proposed_flow>> awaiting_path_;
+  std::unordered_map<std::string, remembered_flow> flows_;
+  /// Candidates per class of the chain, as last seen.
+  std::map<std::string, std::size_t> candidates_;
+  bool paths_live_ = false;
+  tally tally_;
+  /// From handing the proposal to the store to its answer.
+  histogram publish_latency_;
+};
+
+} // namespace glocal::actors
