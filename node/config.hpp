@@ -154,7 +154,7 @@ inline constexpr std::uint16_t encapsulation_room_bytes = 100;
 /// Bounds on the file; above them nothing is parsed.
 inline constexpr std::size_t max_file_bytes = 4u << 20;
 /// Values after aliases are expanded, which is what a reader has to walk.
-inline constexpr std::size_t max_file_values = 1'000'000;
+inline constexpr std::size_t max_file_values = 500'000;
 /// NSH's service index starts at 255, yet a longer chain is a mistake.
 inline constexpr std::size_t max_chain_classes = 16;
 
