@@ -22,7 +22,7 @@ constexpr int max_path_attempts = 8;
 
 service_module::service_module(caf::actor_config& config, service_module_settings settings, caf::actor store_client,
                                std::shared_ptr<runtime::directory> directory)
-    : observed_actor{config, "service module", edge_names::service_module(settings.edge, settings.service.name)},
+    : runtime::observed_actor{config, "service module", edge_names::service_module(settings.edge, settings.service.name)},
       settings_{std::move(settings)}, directory_{std::move(directory)}, store_{*this, std::move(store_client)},
       chooser_{settings_.service.policy, settings_.seed} {}
 
@@ -154,8 +154,9 @@ void service_module::publish(std::vector<proposed_flow> flows) {
     return;
   store::batch operations;
   operations.reserve(flows.size());
-  for (const auto& flow : flows) {
-    const model::flow_record record{settings_.service.name, settings_.edge, paths_.at(flow.chain), flow.packet.tuple,
+  for (auto& flow : flows) {
+    flow.path = paths_.at(flow.chain);
+    const model::flow_record record{settings_.service.name, settings_.edge, flow.path, flow.packet.tuple,
                                     flow.packet.tenant};
     operations.push_back(
         store::put_if_absent_op{store::table::flows, flow.key, model::encode(record), settings_.lease});
@@ -199,7 +200,7 @@ void service_module::adopt(const proposed_flow& flow, const store::op_result& re
     ++tally_.adopted;
     chooser_.forget(flow.chain);
   }
-  if (winner->path == paths_.at(flow.chain))
+  if (winner->path == flow.path)
     answers.paths.push_back({winner->path, settings_.service.name, flow.chain});
   answers.installs.push_back(installation(*winner, flow.packet.hold));
 }

@@ -53,6 +53,8 @@ private:
     dataplane::packet_in packet;
     std::string key;
     std::vector<std::string> chain;
+    /// Of the chain; known when it is published.
+    model::path_id path = 0;
   };
   /// A flow this edge decided: what to install again on a miss, and the version to erase.
   struct remembered_flow {

@@ -1,0 +1,111 @@
+#pragma once
+// The controller's hand on one edge's switch: the only actor that programs it and the only one that hears it.
+//
+// Up: drains the switch's events, hands first packets to the service modules, and answers by itself what needs no
+// decision: a path that is not in the switch yet (path_miss) and flows somebody else decided (reply_rule, vnf_miss).
+// Down: keeps rules, EID routes, known RLOCs and paths of the switch equal to the watched global state.
+// A path is programmed when a flow first needs it and followed by watch from then on.
+//
+// State: all of it is rebuilt from watches and bindings after a restart; the switch keeps forwarding meanwhile.
+
+#include "actors/edge/edge_view.hpp"
+#include "actors/edge/messages.hpp"
+#include "actors/store/actor_store.hpp"
+#include "runtime/directory.hpp"
+#include "runtime/observed.hpp"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace glocal::actors {
+
+/// Commands waiting for a switch that is behind. Beyond it answers are dropped, and their holds time out in the switch.
+inline constexpr std::size_t max_waiting_commands = 65'536;
+/// Flows waiting for one path to be resolved; beyond it their holds time out in the switch.
+inline constexpr std::size_t max_waiting_per_path = 4096;
+
+struct switch_agent_settings {
+  std::string node;
+  /// Underlay and attachments, opened at start, with their ids.
+  std::vector<dataplane::port_config> ports;
+  std::vector<attachment_view> attachments;
+  /// RLOCs of the cluster's edges: who may send over the overlay before anything is published.
+  std::vector<ip_address> trusted_rlocs;
+};
+
+class switch_agent : public runtime::observed_actor {
+public:
+  /// @param southbound outlives the actor; its wake function sends wake_atom to this actor's name.
+  switch_agent(caf::actor_config& config, switch_agent_settings settings, dataplane::southbound& southbound,
+               caf::actor store_client, std::shared_ptr<runtime::directory> directory);
+
+  caf::behavior make_behavior() override;
+  [[nodiscard]] runtime::state_entries state_summary() const override;
+
+private:
+  /// What waits for a path to be resolved and programmed.
+  struct path_wait {
+    std::vector<dataplane::packet_in> misses;
+    std::vector<dataplane::install_flow> installs;
+    bool fetching = false;
+  };
+  struct tally {
+    std::uint64_t packet_ins = 0, path_misses = 0, paths_resolved = 0, flows_looked_up = 0, flows_found = 0;
+    std::uint64_t commands = 0, commands_dropped = 0, unclaimed = 0;
+  };
+
+  // Up: what the switch reports.
+  void drain();
+  void handle(std::span<const dataplane::event> events);
+  void look_up_flows(std::vector<dataplane::packet_in> packets);
+  void refuse_unknown(const dataplane::packet_in& packet);
+
+  // Paths: from an id to a program in the switch.
+  [[nodiscard]] path_wait* wait_for_path(model::path_id id);
+  void install(const dataplane::install_flow& order);
+  void advance(model::path_id id);
+  void fetch_path(model::path_id id);
+  void fetch_instances(model::path_id id, const std::vector<std::string>& names);
+  void give_up(model::path_id id, dataplane::drop_reason reason);
+  [[nodiscard]] bool program(const model::service_path& path);
+
+  // Down: the switch follows the global state.
+  void watch_global_state();
+  void bind(const bind_services& bindings);
+  void mark_stale();
+  void refresh();
+  void refresh_routes();
+  caf::result<caf::unit_t> open(const open_instance& instance);
+  void close(const close_instance& instance);
+  void submit(dataplane::command order);
+  void submit_waiting();
+
+  [[nodiscard]] const service_binding* binding_of(std::uint64_t cookie) const;
+
+  const switch_agent_settings settings_;
+  dataplane::southbound& southbound_;
+  const std::shared_ptr<runtime::directory> directory_;
+  actor_store store_;
+  std::vector<dataplane::event> scratch_;
+
+  // The watched global state.
+  std::map<model::path_id, model::service_path> paths_;
+  std::map<std::string, model::vnf_instance> instances_;
+  std::map<std::string, model::eid_mapping> mappings_;
+  std::vector<service_binding> bindings_;
+  bool mappings_live_ = false;
+
+  /// Running instances of this node.
+  std::map<std::string, arm_ports> local_;
+  /// What the switch has, so that nothing is sent twice.
+  std::map<model::path_id, dataplane::path_program> programmed_;
+  std::map<model::path_id, path_wait> awaited_;
+  bool stale_ = false;
+  std::deque<dataplane::command> waiting_;
+  tally tally_;
+};
+
+} // namespace glocal::actors
