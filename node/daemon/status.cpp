@@ -1,0 +1,225 @@
+#include "node/daemon/status.hpp"
+
+#include "dataplane/wire/drop_reason.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <thread>
+
+#include <unistd.h>
+
+namespace glocal::node {
+
+using nlohmann::json;
+using runtime::actor_record;
+
+namespace {
+
+constexpr double ns_per_us = 1e3;
+
+/// The actor's own word for `key`; empty when it has none.
+std::string state_of(const actor_record& actor, std::string_view key) {
+  const auto found = std::find_if(actor.state.begin(), actor.state.end(),
+                                  [&](const auto& entry) { return entry.first == key; });
+  return found == actor.state.end() ? std::string{} : found->second;
+}
+
+std::uint64_t number_of(const actor_record& actor, std::string_view key) {
+  const auto text = state_of(actor, key);
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+bool is_ready(const actor_record& actor) { return state_of(actor, "ready") == "true"; }
+
+std::vector<const actor_record*> of_kind(const std::vector<actor_record>& records, std::string_view kind) {
+  std::vector<const actor_record*> out;
+  for (const auto& record : records)
+    if (record.kind == kind)
+      out.push_back(&record);
+  return out;
+}
+
+json drops_json(const dataplane::counters& counters) {
+  json drops = json::object();
+  for (std::size_t i = 0; i < dataplane::drop_reason_count; ++i)
+    if (const auto count = counters.drops[i].value(); count != 0)
+      drops[std::string{dataplane::to_string(static_cast<dataplane::drop_reason>(i))}] = count;
+  return drops;
+}
+
+json ports_json(const status_sources& sources) {
+  json ports = json::array();
+  for (const auto& port : sources.ports) {
+    const auto& counted = sources.counters->ports[port.id];
+    ports.push_back({{"name", port.name},
+                     {"kind", port.kind},
+                     {"rx_packets", counted.rx_packets.value()},
+                     {"rx_bytes", counted.rx_bytes.value()},
+                     {"tx_packets", counted.tx_packets.value()},
+                     {"tx_bytes", counted.tx_bytes.value()}});
+  }
+  return ports;
+}
+
+json edge_status(const status_sources& sources, const std::vector<actor_record>& records) {
+  auto out = counters_json(sources);
+  bool ready = true;
+  const auto all_ready = [&](std::string_view kind, bool at_least_one) {
+    const auto actors = of_kind(records, kind);
+    ready &= !(at_least_one && actors.empty()) &&
+             std::all_of(actors.begin(), actors.end(), [](const auto* actor) { return is_ready(*actor); });
+    return actors;
+  };
+  for (const auto* agent : all_ready("switch agent", true)) {
+    out["paths_resolved"] = number_of(*agent, "paths_resolved");
+    out["flows_looked_up"] = number_of(*agent, "flows_looked_up");
+  }
+  all_ready("edge controller", true);
+  json services = json::array();
+  std::uint64_t decided = 0, adopted = 0, cached = 0, refused = 0;
+  for (const auto* module : all_ready("service module", false)) {
+    services.push_back(state_of(*module, "service"));
+    decided += number_of(*module, "decided");
+    adopted += number_of(*module, "adopted");
+    cached += number_of(*module, "cached");
+    refused += number_of(*module, "no_candidate") + number_of(*module, "store_failures");
+  }
+  out["services"] = services;
+  out["decided"] = decided;
+  out["adopted"] = adopted;
+  out["cached"] = cached;
+  out["refused"] = refused;
+  out["instances"] = json::array();
+  for (const auto* monitor : of_kind(records, "vnf monitor"))
+    out["instances"].push_back({{"name", state_of(*monitor, "instance")},
+                                {"class", state_of(*monitor, "class")},
+                                {"healthy", state_of(*monitor, "healthy") == "true"},
+                                {"flows", number_of(*monitor, "flows")},
+                                {"packets", number_of(*monitor, "packets")}});
+  out["ready"] = ready;
+  return out;
+}
+
+json store_status(const actor_record& node) {
+  json operations = json::object();
+  for (const auto* kind : {"gets", "puts", "puts_if_absent", "compare_and_sets", "erases", "scans"})
+    operations[kind] = number_of(node, kind);
+  return {{"slots", number_of(node, "slots")},
+          {"copies", number_of(node, "copies")},
+          {"keys", number_of(node, "keys")},
+          {"watchers", number_of(node, "watchers")},
+          {"operations", operations},
+          {"ready", is_ready(node)}};
+}
+
+json mano_status(const actor_record& mano) {
+  json problems = json::object();
+  for (const auto& [key, value] : mano.state)
+    if (key.starts_with("instance ") && value.find(": ") != std::string::npos)
+      problems[key.substr(9)] = value;
+  return {{"state", is_ready(mano) ? "all instances run" : "at work"},
+          {"services", number_of(mano, "services")},
+          {"instances", state_of(mano, "instances")},
+          {"problems", problems},
+          {"ready", is_ready(mano)}};
+}
+
+} // namespace
+
+std::vector<actor_record> fresh_records(const runtime::observatory& actors, std::chrono::milliseconds patience) {
+  const auto asked = std::chrono::steady_clock::now();
+  actors.refresh();
+  for (;;) {
+    auto records = actors.snapshot();
+    const auto now = std::chrono::steady_clock::now();
+    const bool fresh = std::all_of(records.begin(), records.end(), [&](const actor_record& record) {
+      return record.state_age >= std::chrono::steady_clock::duration::zero() && record.state_age <= now - asked;
+    });
+    if (fresh || now - asked > patience)
+      return records;
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+}
+
+json node_status(const status_sources& sources, const std::vector<actor_record>& records,
+                 const runtime::transport_stats& peers) {
+  json roles = json::array();
+  for (const auto role : sources.self.roles)
+    roles.push_back(std::string{to_string(role)});
+  json peer_list = json::array();
+  for (const auto& [name, peer] : peers.peers)
+    peer_list.push_back({{"node", name},
+                         {"state", peer.connected ? "up" : "down"},
+                         {"reason", peer.last_reason},
+                         {"queued_bytes", peer.queued_bytes}});
+  const auto uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - sources.started).count();
+  json out{{"node", sources.self.name}, {"roles", roles},         {"pid", ::getpid()}, {"uptime_s", uptime},
+           {"version", GLOCAL_VERSION}, {"peers", peer_list}};
+  bool ready = true;
+  if (sources.counters != nullptr) {
+    out["edge"] = edge_status(sources, records);
+    ready &= out["edge"]["ready"].get<bool>();
+  }
+  for (const auto* node : of_kind(records, "store node")) {
+    out["store"] = store_status(*node);
+    ready &= is_ready(*node);
+  }
+  for (const auto* mano : of_kind(records, "mano")) {
+    out["mano"] = mano_status(*mano);
+    ready &= is_ready(*mano);
+  }
+  out["ready"] = ready;
+  return out;
+}
+
+json actors_json(const std::vector<actor_record>& records) {
+  json out = json::array();
+  for (const auto& record : records) {
+    json state = json::object();
+    for (const auto& [key, value] : record.state)
+      state[key] = value;
+    out.push_back({{"id", record.id},
+                   {"parent", record.parent},
+                   {"node", record.node},
+                   {"kind", record.kind},
+                   {"name", record.name},
+                   {"mailbox", record.mailbox_depth},
+                   {"mailbox_peak", record.mailbox_peak},
+                   {"messages_in", record.messages_in},
+                   {"messages_out", record.messages_out},
+                   {"unhandled", record.unhandled},
+                   {"handling_p50_us", static_cast<double>(record.handling_p50) / ns_per_us},
+                   {"handling_p99_us", static_cast<double>(record.handling_p99) / ns_per_us},
+                   {"restarts", record.restarts},
+                   {"last_error", record.last_error},
+                   {"state", state}});
+  }
+  return {{"actors", out}};
+}
+
+json counters_json(const status_sources& sources) {
+  if (sources.counters == nullptr)
+    return json::object();
+  const auto& counted = *sources.counters;
+  const auto microseconds = [](const histogram& of, double q) { return static_cast<double>(of.quantile(q)) / ns_per_us; };
+  return {{"flows", counted.flows_now.value()},
+          {"flows_installed", counted.flows_installed.value()},
+          {"packet_ins", counted.packet_ins.value()},
+          {"exact_hits", counted.exact_hits.value()},
+          {"exact_misses", counted.exact_misses.value()},
+          {"classifier_lookups", counted.classifier_lookups.value()},
+          {"held", counted.held_now.value()},
+          {"held_peak", counted.held_peak.value()},
+          {"drops", drops_json(counted)},
+          {"ports", ports_json(sources)},
+          {"setup_p50_us", microseconds(counted.setup_latency, 0.5)},
+          {"setup_p99_us", microseconds(counted.setup_latency, 0.99)},
+          {"first_packet_p50_us", microseconds(counted.first_packet_delay, 0.5)},
+          {"first_packet_p99_us", microseconds(counted.first_packet_delay, 0.99)}};
+}
+
+} // namespace glocal::node

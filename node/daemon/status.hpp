@@ -1,0 +1,46 @@
+#pragma once
+// What a node says about itself as JSON: the body of GET /api/v1/status, /actors and /counters.
+//
+// Everything comes from what the actors and the lcore already count (runtime/observatory.hpp,
+// dataplane/switch/counters.hpp): nothing is computed twice, and asking costs the packet path nothing.
+// Threading: any thread.
+
+#include "dataplane/switch/counters.hpp"
+#include "node/config.hpp"
+#include "runtime/observatory.hpp"
+#include "runtime/transport.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace glocal::node {
+
+/// A port of the edge, for naming its counters.
+struct named_port {
+  dataplane::port_id id = dataplane::no_port;
+  std::string name, kind;
+};
+
+struct status_sources {
+  const node_config& self;
+  const runtime::observatory& actors;
+  std::chrono::steady_clock::time_point started;
+  /// Null on nodes that are no edge.
+  const dataplane::counters* counters = nullptr;
+  std::vector<named_port> ports;
+};
+
+/// Living actors, their state summaries renewed. Waits at most `patience` for actors that are busy.
+[[nodiscard]] std::vector<runtime::actor_record> fresh_records(const runtime::observatory& actors,
+                                                               std::chrono::milliseconds patience);
+
+/// @param peers of the router; shown by name.
+[[nodiscard]] nlohmann::json node_status(const status_sources& sources, const std::vector<runtime::actor_record>& records,
+                                         const runtime::transport_stats& peers);
+[[nodiscard]] nlohmann::json actors_json(const std::vector<runtime::actor_record>& records);
+[[nodiscard]] nlohmann::json counters_json(const status_sources& sources);
+
+} // namespace glocal::node
