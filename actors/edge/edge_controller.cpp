@@ -1,5 +1,6 @@
 #include "actors/edge/edge_controller.hpp"
 
+#include "actors/edge/replace_child.hpp"
 #include "actors/edge/service_module.hpp"
 #include "actors/model/codec.hpp"
 #include "actors/model/keys.hpp"
@@ -8,7 +9,6 @@
 #include "runtime/atoms.hpp"
 #include "runtime/errors.hpp"
 #include "runtime/transport.hpp"
-#include "runtime/supervisor.hpp"
 
 #include <algorithm>
 
@@ -149,8 +149,6 @@ void edge_controller::reconcile() {
       changed |= std::exchange(known->second.stateful, stateful) != stateful;
       continue;
     }
-    if (known != bound_.end())
-      stop_module(name);
     const service_binding binding{next_cookie_++, service, stateful};
     bound_.insert_or_assign(name, binding);
     start_module(name, binding);
@@ -174,13 +172,11 @@ void edge_controller::start_module(const std::string& name, const service_bindin
   spec.start = [settings, client = store_client_, directory = directory_](caf::local_actor& parent) {
     return parent.spawn<service_module>(settings, client, directory);
   };
-  request(supervisor_, runtime::default_timeout, runtime::start_child_atom_v, std::move(spec))
-      .then([](const caf::actor&) {},
-            [this, name](const caf::error& error) {
-              note_error("service module " + name + ": " + runtime::describe(error));
-              bound_.erase(name);
-              delayed_send(this, grant_pause, caf::update_atom::value);
-            });
+  replace_child(this, supervisor_, std::move(spec), [this, name](const caf::error& error) {
+    note_error("service module " + name + ": " + runtime::describe(error));
+    bound_.erase(name);
+    delayed_send(this, grant_pause, caf::update_atom::value);
+  });
 }
 
 void edge_controller::stop_module(const std::string& name) {

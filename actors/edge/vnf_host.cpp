@@ -1,10 +1,10 @@
 #include "actors/edge/vnf_host.hpp"
 
+#include "actors/edge/replace_child.hpp"
 #include "actors/model/codec.hpp"
 #include "base/log.hpp"
 #include "runtime/errors.hpp"
 #include "runtime/transport.hpp"
-#include "runtime/supervisor.hpp"
 
 #include <algorithm>
 
@@ -159,12 +159,9 @@ void vnf_host::watch_instance(const hosted& entry) {
   spec.start = [settings, driver = driver_, client = store_client_, &counters = counters_](caf::local_actor& parent) {
     return parent.spawn<vnf_monitor>(settings, counters, driver, client);
   };
-  // A monitor of that name may be left from before this actor was restarted; it watches the same ports' successor.
-  request(supervisor_, runtime::default_timeout, runtime::stop_child_atom_v, name)
-      .then([](caf::unit_t) {}, [](const caf::error&) {});
-  request(supervisor_, runtime::default_timeout, runtime::start_child_atom_v, std::move(spec))
-      .then([](const caf::actor&) {},
-            [this, name](const caf::error& error) { note_error(name + ": " + runtime::describe(error)); });
+  replace_child(this, supervisor_, std::move(spec), [this, name](const caf::error& error) {
+    note_error(name + ": " + runtime::describe(error));
+  });
 }
 
 void vnf_host::terminate(const std::string& name, reply_promise promise) {
