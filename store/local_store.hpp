@@ -40,9 +40,15 @@ private:
   struct running_batch;
   struct open_watch;
 
-  local_store(std::unique_ptr<engine> disk, slot_id slot_count);
+  explicit local_store(std::unique_ptr<engine> disk) : disk_{std::move(disk)} {}
   void feed(slot_id slot, slot_event event);
-  void carry_out(slot_id slot, slot_action& action);
+  void carry_out(slot_id slot, persist_action& action);
+  void carry_out(slot_id slot, reply_action& action);
+  void carry_out(slot_id slot, scan_reply_action& action);
+  void carry_out(slot_id slot, refuse_action& action);
+  void carry_out(slot_id slot, publish_action& action);
+  void carry_out(slot_id slot, lease_attached_action& action);
+  void carry_out(slot_id slot, lease_detached_action& action);
   void later(std::function<void()> call) { calls_.push_back(std::move(call)); }
 
   std::unique_ptr<engine> disk_;
@@ -51,8 +57,8 @@ private:
   timestamp now_{};
   std::uint64_t next_id_ = 1;
   std::map<request_id, std::shared_ptr<running_batch>> batches_;
-  /// What the scan event that runs was answered.
-  std::optional<expected<scan_reply_action, store_error>> scanned_;
+  /// What the scan event that runs was answered; none when it was refused.
+  std::optional<scan_reply_action> scanned_;
   std::map<watch_id, std::shared_ptr<open_watch>> watches_;
   std::deque<std::function<void()>> calls_;
 };

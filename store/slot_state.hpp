@@ -56,6 +56,8 @@ struct scan_event {
   table from{};
   std::string prefix, after;
   std::size_t limit = limits::scan_page_entries;
+  /// A page holds at least one entry, whatever its size.
+  std::size_t max_bytes = limits::scan_page_bytes;
 };
 /// Starts a stream of records: from what follows revision `from`, or from a snapshot.
 struct subscribe_event {
@@ -140,11 +142,6 @@ using slot_action = std::variant<persist_action, reply_action, scan_reply_action
 
 class slot_state {
 public:
-  /// Revisions skipped at a start. Changes of volatile tables may have been seen by watchers and then lost with the
-  /// power; their numbers are never given to something else. It exceeds what a node changes in the half minute the
-  /// kernel may sit on unsynced data.
-  static constexpr revision restart_gap = revision{1} << 24;
-
   /// @param image as engine::load gave it; its leases start with their full time at `now`.
   slot_state(slot_id slot, const slot_options& options, slot_image image, timestamp now);
 
@@ -173,9 +170,10 @@ private:
     slot_action action;
   };
   using actions = std::vector<slot_action>;
-  /// Changes collected while one event is handled.
+  /// Changes collected while one event is handled; they reach the disk as one write.
   struct working_set {
     std::vector<mutation> mutations;
+    std::vector<watch_record> records;
     bool sync = false;
   };
 
@@ -190,17 +188,18 @@ private:
   void on(disk_failed_event& event, actions& out);
 
   op_result apply(operation& op, std::span<const lease_grant> grants, working_set& work, actions& out);
-  op_result write(table in, std::string&& key, std::string&& value, lease_id lease, std::span<const lease_grant> grants,
-                  working_set& work, actions& out);
-  void remove(table in, const std::string& key, working_set& work, actions& out);
+  template <class Write>
+  op_result write(Write& op, std::span<const lease_grant> grants, working_set& work, actions& out);
+  void remove(table from, const std::string& key, working_set& work, actions& out);
   bool attach(lease_id lease, table in, const std::string& key, std::span<const lease_grant> grants, working_set& work,
               actions& out);
   void detach(lease_id lease, table in, const std::string& key, working_set& work, actions& out);
   void end_lease(lease_id lease, working_set& work, actions& out);
-  void announce(watch_record record, actions& out);
-  void remember(const watch_record& record);
   void commit(working_set& work, actions& out);
+  void publish(std::vector<watch_record> records, actions& out);
+  void remember(const watch_record& record);
   void send(revision gate, slot_action action, actions& out);
+  const entry* find(table in, std::string_view key) const;
   /// Index that must be durable before anything about `in` as it is now may be told.
   [[nodiscard]] revision gate_of(table in) const noexcept { return is_volatile(in) ? 0 : sync_index_; }
   [[nodiscard]] std::map<std::string, entry, std::less<>>& rows(table in) {
@@ -210,7 +209,8 @@ private:
   slot_id slot_;
   slot_options options_;
   revision index_;
-  /// Last index that needs a sync, and the last one known to have it.
+  /// Last index that needs a sync, and the last one known to have had it. Watchers of durable tables learn of no
+  /// revision beyond the latter, so that a lost suffix of volatile changes can't make a later resume miss something.
   revision sync_index_, durable_index_;
   std::array<std::map<std::string, entry, std::less<>>, std::size(all_tables) + 1> tables_;
   std::map<lease_id, held_lease> leases_;

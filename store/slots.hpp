@@ -15,4 +15,16 @@ inline constexpr slot_id default_slot_count = 256;
   return static_cast<slot_id>(hash_text(key, static_cast<std::uint64_t>(in)) % slot_count);
 }
 
+/// Where a scan goes on: in `slot` after key `after` (from its first key when empty).
+struct scan_position {
+  slot_id slot = 0;
+  std::string after{};
+
+  bool operator==(const scan_position&) const = default;
+};
+
+/// Positions as the opaque token of store::scan. The empty token is the beginning; a malformed one gives nothing.
+[[nodiscard]] std::string encode_position(const scan_position& position);
+[[nodiscard]] std::optional<scan_position> decode_position(std::string_view token);
+
 } // namespace glocal::store

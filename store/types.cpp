@@ -1,5 +1,6 @@
 #include "store/types.hpp"
 
+#include "store/slots.hpp"
 #include "store/store.hpp"
 
 namespace glocal::store {
@@ -99,6 +100,20 @@ std::optional<store_error> check(const batch& operations) noexcept {
     total += payload_bytes(op);
   }
   return total > limits::batch_bytes ? std::optional{store_error::too_large} : std::nullopt;
+}
+
+std::string encode_position(const scan_position& position) {
+  std::string token{static_cast<char>(position.slot >> 8), static_cast<char>(position.slot & 0xff)};
+  return token += position.after;
+}
+
+std::optional<scan_position> decode_position(std::string_view token) {
+  if (token.empty())
+    return scan_position{};
+  if (token.size() < 2 || token.size() > 2 + limits::key_bytes)
+    return std::nullopt;
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(token[i])); };
+  return scan_position{static_cast<slot_id>(byte(0) << 8 | byte(1)), std::string{token.substr(2)}};
 }
 
 void store::one(operation op, result_callback done) {

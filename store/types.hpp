@@ -108,6 +108,9 @@ using batch = std::vector<operation>;
 [[nodiscard]] lease_id lease_of(const operation& op) noexcept;
 /// Bytes of key and value.
 [[nodiscard]] std::size_t payload_bytes(const operation& op) noexcept;
+[[nodiscard]] inline std::size_t payload_bytes(const entry& row) noexcept {
+  return row.key.size() + row.value.size();
+}
 
 /// What became of one operation.
 enum class op_code : std::uint8_t {
@@ -177,10 +180,10 @@ inline constexpr std::size_t key_bytes = 1024;
 inline constexpr std::size_t value_bytes = 256 * 1024;
 /// A burst of flow set-ups from one edge fits; more is split by the caller.
 inline constexpr std::size_t batch_operations = 4096;
-/// Bounds what one request can make a node buffer; at 1 Gbit/s it is 8 ms of line.
-inline constexpr std::size_t batch_bytes = 1024 * 1024;
+/// With 64 B of framing per operation a full batch still fits the 1 MiB body of a frame.
+inline constexpr std::size_t batch_bytes = 512 * 1024;
 inline constexpr std::size_t scan_page_entries = 1000;
-/// A page ends at this size even when fewer entries than asked for are in it.
+/// A page ends at this size even when fewer entries than asked for are in it; one value more still fits a frame.
 inline constexpr std::size_t scan_page_bytes = 512 * 1024;
 inline constexpr std::chrono::milliseconds shortest_ttl{1000};
 inline constexpr std::chrono::milliseconds longest_ttl{24 * 3600 * 1000};

@@ -30,7 +30,7 @@ public:
 
   /// The stream of `node` runs (again); records follow.
   void connected(std::size_t node);
-  /// The stream of `node` is gone or silent. Emits `suspect` when it was live.
+  /// The stream of `node` is gone, silent or can't be opened. Emits `suspect`, once until the next `live`.
   void lost(std::size_t node, const sink& emit);
   /// Records of `node` in their order. Those of slots it does not own, and old ones, are ignored.
   void deliver(std::size_t node, std::vector<watch_record> records, const sink& emit);
@@ -47,15 +47,18 @@ private:
     std::optional<revision> at;
     /// Since the stream (re)started, its snapshot has ended or it was resumed.
     bool current = false;
-    std::map<std::string, bool, std::less<>> keys; ///< watched key → named by the snapshot that runs
+    /// Watched key → named by the snapshot that runs.
+    std::map<std::string, bool, std::less<>> keys;
   };
-  void announce_live(const sink& emit);
+  void restart(std::size_t node);
+  void deliver(slot_stream& stream, watch_record& record, const sink& emit);
 
   table of_;
   std::vector<std::vector<slot_id>> slots_;
   std::map<slot_id, slot_stream> streams_;
-  std::size_t behind_;
-  bool live_ = false, suspect_ = false;
+  /// Slots that are not current.
+  std::size_t behind_ = 0;
+  bool live_ = false, suspect_ = false, repairing_ = false;
 };
 
 } // namespace glocal::store

@@ -1,0 +1,105 @@
+#include "store/watch_merge.hpp"
+
+#include <utility>
+
+namespace glocal::store {
+
+watch_merge::watch_merge(table of, std::vector<std::vector<slot_id>> slots) : of_{of}, slots_{std::move(slots)} {
+  for (std::size_t node = 0; node < slots_.size(); ++node)
+    for (const auto slot : slots_[node])
+      streams_[slot].node = node;
+  behind_ = streams_.size();
+}
+
+void watch_merge::connected(std::size_t node) {
+  restart(node);
+}
+
+void watch_merge::lost(std::size_t node, const sink& emit) {
+  restart(node);
+  if (behind_ == 0 || std::exchange(suspect_, true))
+    return;
+  live_ = false;
+  emit({watch_event::kind::suspect, {}});
+}
+
+void watch_merge::restart(std::size_t node) {
+  for (const auto slot : slots_[node]) {
+    auto& stream = streams_.at(slot);
+    behind_ += stream.current;
+    stream.current = false;
+    for (auto& [key, named] : stream.keys)
+      named = false; // a snapshot that broke off named keys that may be gone by the next one
+  }
+}
+
+void watch_merge::deliver(std::size_t node, std::vector<watch_record> records, const sink& emit) {
+  for (auto& record : records) {
+    const auto found = streams_.find(record.slot);
+    if (found == streams_.end() || found->second.node != node)
+      continue;
+    deliver(found->second, record, emit);
+  }
+  if (behind_ == 0 && !live_) {
+    live_ = true;
+    suspect_ = repairing_ = false;
+    emit({watch_event::kind::live, {}});
+  }
+}
+
+void watch_merge::deliver(slot_stream& stream, watch_record& record, const sink& emit) {
+  switch (record.what) {
+  case watch_record::kind::put:
+    if (stream.at && record.at <= *stream.at)
+      return; // delivered before the stream broke
+    stream.at = record.at;
+    stream.keys[record.entry.key] = false;
+    return emit({watch_event::kind::put, std::move(record.entry)});
+  case watch_record::kind::erase:
+    if (stream.at && record.at <= *stream.at)
+      return;
+    stream.at = record.at;
+    stream.keys.erase(record.entry.key);
+    return emit({watch_event::kind::erase, std::move(record.entry)});
+  case watch_record::kind::snapshot_entry:
+    stream.keys[record.entry.key] = true;
+    return emit({watch_event::kind::put, std::move(record.entry)});
+  case watch_record::kind::snapshot_end:
+    for (auto key = stream.keys.begin(); key != stream.keys.end();) {
+      if (std::exchange(key->second, false)) {
+        ++key;
+        continue;
+      }
+      emit({watch_event::kind::erase, entry{of_, key->first, {}, record.at, 0}});
+      key = stream.keys.erase(key);
+    }
+    [[fallthrough]];
+  case watch_record::kind::resumed:
+    stream.at = record.at;
+    behind_ -= !stream.current;
+    stream.current = true;
+    return;
+  case watch_record::kind::compacted:
+    // Several slots may say so at once; one mark tells the watcher all it needs.
+    if (!std::exchange(repairing_, true))
+      emit({watch_event::kind::resync, {}});
+    return;
+  }
+}
+
+std::vector<slot_revision> watch_merge::resume_points(std::size_t node) const {
+  std::vector<slot_revision> out;
+  for (const auto slot : slots_[node])
+    if (const auto& stream = streams_.at(slot); stream.at)
+      out.push_back({slot, *stream.at});
+  return out;
+}
+
+std::size_t watch_merge::key_count() const noexcept {
+  std::size_t total = 0;
+  for (const auto& [slot, stream] : streams_)
+    total += stream.keys.size();
+  return total;
+}
+
+} // namespace glocal::store
