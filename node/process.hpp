@@ -18,11 +18,15 @@ namespace glocal::node {
 
 struct command {
   /// Program (looked up in PATH) and its arguments.
-  std::vector<std::string> argv;
+  std::vector<std::string> argv{};
   /// Standard input.
-  std::string input;
+  std::string input{};
   /// When it is over, the child's process group is killed.
   std::chrono::milliseconds timeout{10'000};
+  /// File that standard output and error are appended to instead of being captured; empty: captured.
+  std::string log{};
+  /// Descriptor the child inherits as its descriptor 3; -1: none.
+  int inherited = -1;
 };
 
 struct command_output {
@@ -36,9 +40,9 @@ struct command_output {
 
 inline constexpr std::size_t max_captured_bytes = 1u << 20;
 
-/// The program could not be started, or ran out of its time.
+/// The program could not be started, ran out of its time or, for `run_checked`, failed.
 struct process_error {
-  enum class kind { not_started, timed_out } what;
+  enum class kind { not_started, timed_out, failed } what;
   /// For people: the command and why.
   std::string message;
 };
