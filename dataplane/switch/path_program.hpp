@@ -60,8 +60,8 @@ enum class direction : std::uint8_t { forward, reverse };
   return way == direction::forward ? path : path + 1;
 }
 
-/// True when an lcore can hold it: even id below 2^24, at most `max_path_hops` hops, local hops with two arms below
-/// `max_ports`, remote ones with a unicast RLOC.
+/// True when an lcore can hold it: even id below 2^24, at most `max_path_hops` hops, local hops with two arms of
+/// their own below `max_ports`, remote ones with a unicast RLOC.
 [[nodiscard]] bool is_valid(const path_program& path) noexcept;
 
 } // namespace glocal::dataplane

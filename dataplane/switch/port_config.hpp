@@ -5,7 +5,7 @@
 // function (RFC 7665's SFC-unaware service function: plain packets in and out); an *underlay* port owns an RLOC.
 
 #include "base/net.hpp"
-#include "dataplane/classify/rule.hpp"
+#include "dataplane/wire/port_id.hpp"
 
 #include <cstdint>
 #include <optional>

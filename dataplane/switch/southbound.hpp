@@ -18,10 +18,11 @@
 
 #include "base/expected.hpp"
 #include "base/net.hpp"
-#include "dataplane/classify/rule.hpp"
+#include "dataplane/classify/classifier.hpp"
 #include "dataplane/switch/eid_table.hpp"
 #include "dataplane/switch/path_program.hpp"
 #include "dataplane/switch/port_config.hpp"
+#include "dataplane/wire/drop_reason.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -33,9 +34,19 @@
 
 namespace glocal::dataplane {
 
-class classifier;
-enum class drop_reason : std::uint8_t;
 struct counters;
+
+/// What `rule::action` says (dataplane/classify/rule.hpp); other values count as `decide`.
+enum class rule_action : std::uint32_t {
+  /// Raise packet_in_reason::rule.
+  decide,
+  /// A mirrored rule: raise packet_in_reason::reply_rule.
+  reply,
+  /// Drop as policy_drop.
+  drop,
+  /// Route by destination EID as if no rule had matched.
+  pass
+};
 
 /// Names what a switch holds for one packet-in. 0 is no hold; values are not used again.
 using hold_id = std::uint64_t;
@@ -56,7 +67,7 @@ struct remove_port {
 
 /// The rules of all services of this edge, mirrored *reply* rules included. Flows in the table keep their treatment.
 struct set_classifier {
-  std::shared_ptr<const classifier> rules;
+  classifier_ptr rules;
 };
 
 /// All EIDs this edge knows. Entries routed by EID follow at their next packet.
@@ -106,7 +117,7 @@ struct refuse {
   };
   hold_id hold = no_hold;
   verdict answer = verdict::drop;
-  drop_reason reason{};
+  drop_reason reason = drop_reason::decision_refused;
 };
 
 /// Ends a flow (its entries in both directions). Reported as `commanded` if owned.

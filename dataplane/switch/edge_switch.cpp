@@ -1,0 +1,289 @@
+#include "dataplane/switch/edge_switch.hpp"
+
+#include <algorithm>
+
+namespace glocal::dataplane {
+namespace {
+
+std::uint64_t nanoseconds(std::chrono::nanoseconds duration) noexcept {
+  return static_cast<std::uint64_t>(duration.count());
+}
+
+} // namespace
+
+edge_switch::edge_switch(const switch_config& config, lcore_channel& border)
+    : config_{config}, border_{border}, counters_{border.mutable_counters()}, flows_{config}, paths_{config.paths},
+      holds_{{.holds = config.holds,
+              .items = config.held_packets,
+              .items_per_hold = config.held_packets_per_flow,
+              .timeout_ns = nanoseconds(config.hold_timeout)}},
+      neighbours_{config}, tunnels_{config.tunnels}, tx_{counters_}, eids_{eid_table::make({}).value()} {}
+
+void edge_switch::begin(std::uint64_t now_ns, tx_sink& out) noexcept {
+  now_ns_ = now_ns;
+  out_ = &out;
+}
+
+void edge_switch::finish() noexcept {
+  tx_.flush(*out_);
+  border_.publish();
+  counters_.held_now.set(holds_.items() + neighbours_.held());
+  counters_.flows_now.set(flows_.size());
+}
+
+void edge_switch::process_burst(std::span<const packet> burst, std::uint64_t now_ns, tx_sink& out) noexcept {
+  begin(now_ns, out);
+  for (const auto& frame : burst)
+    receive(frame);
+  finish();
+}
+
+void edge_switch::receive(const packet& frame) noexcept {
+  arrival in;
+  in.frame = frame;
+  in.received_ns = now_ns_;
+  const auto* port = ports_.find(frame.in_port);
+  if (port == nullptr)
+    return drop(frame, drop_reason::unknown_port);
+  counters_.ports[port->id].rx_packets.add();
+  counters_.ports[port->id].rx_bytes.add(frame.length);
+
+  if (const auto bad = parse(frame.view(), in.parsed))
+    return drop(frame, *bad);
+  const auto station = destination_mac(frame.data);
+  if (station != port->mac && !station.is_multicast())
+    return drop(frame, drop_reason::not_for_us);
+  if (port->kind == port_kind::underlay ? admit_from_underlay(*port, in) : admit_from_host(*port, in))
+    match(in);
+}
+
+void edge_switch::drop(const packet& gone, drop_reason reason) noexcept {
+  counters_.drops[static_cast<std::size_t>(reason)].add();
+  out_->release(gone);
+}
+
+/// Trust (DESIGN section 2): the overlay is what underlay ports carry between RLOCs we know, and nothing else.
+bool edge_switch::admit_from_underlay(const port_config& port, arrival& in) noexcept {
+  if (do_local_duty(port, in))
+    return false;
+  if (!is_overlay(in.parsed) || !owns(port, in.parsed.tuple.destination)) {
+    drop(in.frame, drop_reason::unexpected_on_underlay);
+    return false;
+  }
+  if (!std::ranges::binary_search(known_rlocs_, in.parsed.tuple.source)) {
+    drop(in.frame, drop_reason::unknown_rloc);
+    return false;
+  }
+  overlay_header header;
+  auto bad = decapsulate(in.frame, in.parsed, header);
+  if (!bad)
+    bad = parse(in.frame.view(), in.parsed);
+  if (bad) {
+    drop(in.frame, *bad);
+    return false;
+  }
+  in.nsh_ttl = header.nsh_ttl;
+  in.where = header.has_nsh ? place::path(header.instance_id, header.spi, header.si)
+                            : place::plain_overlay(header.instance_id);
+  return true;
+}
+
+/// Attachments and VNF arms: the edge is a router to what is behind them.
+bool edge_switch::admit_from_host(const port_config& port, arrival& in) noexcept {
+  if (do_local_duty(port, in))
+    return false;
+  const auto& destination = in.parsed.tuple.destination;
+  auto bad = drop_verdict{};
+  if (is_overlay(in.parsed) && (owns(port, destination) || std::ranges::binary_search(known_rlocs_, destination)))
+    bad = drop_reason::not_underlay_port;
+  else if (owns(port, destination))
+    bad = drop_reason::not_for_us;
+  else if (destination.is_multicast() || destination_mac(in.frame.data).is_multicast())
+    bad = drop_reason::multicast;
+  else if (port.kind == port_kind::attachment) // once on the whole way: VNFs take their own
+    bad = decrement_ttl(in.frame.data, in.parsed);
+  if (bad)
+    drop(in.frame, *bad);
+  in.where = place::port(port.tenant, port.id);
+  return !bad;
+}
+
+/// ARP, ND and echo for the edge's own addresses. True when the packet was one of these and is dealt with.
+bool edge_switch::do_local_duty(const port_config& port, arrival& in) noexcept {
+  if (is_neighbour_message(in.parsed)) {
+    answer_neighbour(port, in);
+    return true;
+  }
+  if (!is_echo_request(in.parsed) || !owns(port, in.parsed.tuple.destination) ||
+      destination_mac(in.frame.data).is_multicast())
+    return false;
+  if (is_martian_source(in.parsed.tuple.source)) {
+    drop(in.frame, drop_reason::martian_source);
+    return true;
+  }
+  make_echo_reply(in.frame.data, in.parsed);
+  tx_.push(port.id, in.frame, *out_);
+  return true;
+}
+
+void edge_switch::answer_neighbour(const port_config& port, arrival& in) noexcept {
+  const auto message = decode_neighbour(in.frame.view(), in.parsed);
+  if (!message)
+    return drop(in.frame, message.error());
+  if (message->op == neighbour_message::operation::advertise) {
+    learn(port, message->target, message->link_address, false);
+    return out_->release(in.frame);
+  }
+  if (!owns(port, message->target))
+    return drop(in.frame, drop_reason::not_for_us);
+  if (!message->asker.is_unspecified() && is_on_link(port, message->asker))
+    learn(port, message->asker, message->link_address, true);
+  if (const auto bad = write_advertisement(in.frame, *message, port.mac, in.parsed.vlan))
+    return drop(in.frame, *bad);
+  tx_.push(port.id, in.frame, *out_);
+}
+
+void edge_switch::match(arrival& in) noexcept {
+  if (!follow_entry(in))
+    miss(in);
+}
+
+/// The exact-match stage. False on a miss; an entry that is out of date is brought up to date first.
+bool edge_switch::follow_entry(arrival& in) noexcept {
+  const auto* entry = flows_.find(in.key());
+  if (entry != nullptr && !is_current(entry->flow, in))
+    entry = flows_.find(in.key());
+  if (entry == nullptr)
+    return false;
+  counters_.exact_hits.add();
+  auto& flow = flows_[entry->flow];
+  const auto step = entry->step;
+  switch (flow.what) {
+  case flow::kind::pending: hold_behind(flow.hold, in); break;
+  case flow::kind::refused: drop(in.frame, flow.refusal); break;
+  case flow::kind::on_path:
+    touch(flow, in, step.way);
+    take_step(in, paths_[flow.path_slot].program, step, flow.routes[static_cast<std::size_t>(step.way)]);
+    break;
+  case flow::kind::by_eid:
+    touch(flow, in, step.way);
+    route_by_eid(in, flow.routes[static_cast<std::size_t>(step.way)], {.instance_id = in.where.tenant()});
+    break;
+  case flow::kind::free: break; // no entry refers to one
+  }
+  return true;
+}
+
+void edge_switch::miss(arrival& in) noexcept {
+  counters_.exact_misses.add();
+  if (is_martian_source(in.parsed.tuple.source))
+    return drop(in.frame, drop_reason::martian_source);
+  if (in.parsed.tuple.destination.is_multicast())
+    return drop(in.frame, drop_reason::multicast);
+  if (in.where.is_path())
+    return miss_on_path(in);
+  if (in.where.is_plain_overlay())
+    return install_by_eid(in);
+  const auto* port = ports_.find(in.where.port());
+  if (port == nullptr) // closed while the packet was held
+    return drop(in.frame, drop_reason::unknown_port);
+  if (port->kind == port_kind::attachment)
+    return miss_on_attachment(in);
+  // What a function emits belongs to a flow that went in. If that flow is known here and has no entry for this arm, it
+  // was steered elsewhere meanwhile, and the store could not tell us more.
+  const auto known = flows_.find_connection(in.where.tenant(), in.parsed.tuple);
+  if (known != none && flows_[known].what == flow::kind::on_path)
+    return drop(in.frame, drop_reason::vnf_unknown_flow);
+  ask_agent(in, packet_in_reason::vnf_miss, 0);
+}
+
+/// A downstream edge does not look flows up: the path says all (RFC 8300 section 3).
+void edge_switch::miss_on_path(arrival& in) noexcept {
+  const auto path = path_of_spi(in.where.spi());
+  const auto slot = paths_.find(path);
+  if (slot == none)
+    return ask_agent_for_path(in, path);
+  auto& found = paths_[slot];
+  if (found.what == path_table::state::pending)
+    return hold_behind(found.hold, in);
+  if (found.what == path_table::state::refused) {
+    if (now_ns_ < found.refused_until_ns)
+      return drop(in.frame, drop_reason::unknown_path);
+    paths_.remove(slot);
+    return ask_agent_for_path(in, path);
+  }
+
+  const path_step step{direction_of_spi(in.where.spi()),
+                       static_cast<std::uint8_t>(initial_service_index - in.where.si())};
+  if (step.position > found.program.hops.size())
+    return drop(in.frame, drop_reason::bad_service_index);
+  displaced_holds displaced;
+  const auto& tuple = in.parsed.tuple;
+  const install_flow order{
+      .tenant = in.where.tenant(), .forward = step.way == direction::forward ? tuple : tuple.reversed(), .path = path};
+  const auto flow = install(order, slot, displaced);
+  if (flow == none)
+    drop(in.frame, drop_reason::table_full);
+  else {
+    touch(flows_[flow], in, step.way);
+    take_step(in, found.program, step, eids_->lookup(in.where.tenant(), tuple.destination));
+  }
+  release(displaced);
+}
+
+bool edge_switch::is_source_attached(const arrival& in) const noexcept {
+  const auto* route = eids_->lookup(in.where.tenant(), in.parsed.tuple.source);
+  return route != nullptr && route->port == in.where.port();
+}
+
+void edge_switch::miss_on_attachment(arrival& in) noexcept {
+  if (!is_source_attached(in))
+    return drop(in.frame, drop_reason::spoofed_source);
+  const rule* matched = nullptr;
+  if (rules_ != nullptr) {
+    counters_.classifier_lookups.add();
+    matched = rules_->lookup(make_packet_fields(in.parsed, in.where.port()));
+  }
+  if (matched == nullptr)
+    return install_by_eid(in);
+  switch (static_cast<rule_action>(matched->action)) {
+  case rule_action::drop: return drop(in.frame, drop_reason::policy_drop);
+  case rule_action::pass: return install_by_eid(in);
+  case rule_action::reply: return ask_agent(in, packet_in_reason::reply_rule, matched->cookie);
+  case rule_action::decide: break;
+  }
+  ask_agent(in, packet_in_reason::rule, matched->cookie);
+}
+
+std::uint64_t edge_switch::deadline() const noexcept {
+  const auto sweep = flows_.size() > 0 ? next_sweep_ns_ : UINT64_MAX;
+  return std::min({neighbours_.deadline(), holds_.deadline(), sweep});
+}
+
+void edge_switch::expire(std::uint64_t now_ns, tx_sink& out) noexcept {
+  begin(now_ns, out);
+  neighbours_.expire(
+      now_ns, [this](const neighbour& wanted) { solicit(wanted); },
+      [this](std::uint32_t absent) { drop_unresolved(absent); });
+  for (auto hold = holds_.expired(now_ns); hold != none; hold = holds_.expired(now_ns)) {
+    const auto subject = holds_.subject(hold);
+    drop_held(hold, drop_reason::hold_timeout);
+    if (subject.reason == packet_in_reason::path_miss)
+      paths_.remove(subject.index);
+    else
+      flows_.remove(subject.index);
+  }
+  sweep();
+  finish();
+}
+
+void edge_switch::shut_down(tx_sink& out) noexcept {
+  begin(now_ns_, out);
+  for (auto hold = holds_.oldest(); hold != none; hold = holds_.oldest())
+    drop_held(hold, drop_reason::hold_timeout);
+  for (port_id port = 0; port < max_ports; ++port)
+    neighbours_.remove_port(port, [this](std::uint32_t gone) { drop_unresolved(gone); });
+  finish();
+}
+
+} // namespace glocal::dataplane

@@ -1,0 +1,158 @@
+#pragma once
+// The pipeline of one edge: what DESIGN section 2 calls the fast path, and what happens on a miss.
+//
+//   receive → parse → (underlay: decapsulate | attachment, arm: local duties) → exact match → step or EID → send
+//                                                        └ miss → path table | classifier → hold and packet-in
+//
+// Files follow the packet: edge_switch.cpp (receive, match, miss), edge_switch_flows.cpp (install, hold, release, end),
+// edge_switch_output.cpp (steps, EID routing, encapsulation, next hops), edge_switch_commands.cpp (the agent's orders).
+//
+// Invariants: every packet that enters is in exactly one of the tx queue, a hold, or a drop counter; at most one
+// packet-in is outstanding per flow and per path; after construction nothing is allocated or freed.
+// Threading: one thread, the lcore. Its agent speaks through lcore_channel.
+
+#include "dataplane/switch/flow_table.hpp"
+#include "dataplane/switch/hold_buffer.hpp"
+#include "dataplane/switch/lcore_channel.hpp"
+#include "dataplane/switch/neighbour_table.hpp"
+#include "dataplane/switch/path_table.hpp"
+#include "dataplane/switch/port_table.hpp"
+#include "dataplane/switch/tunnel_table.hpp"
+#include "dataplane/switch/tx_queue.hpp"
+#include "dataplane/wire/neighbour.hpp"
+
+namespace glocal::dataplane {
+
+class edge_switch {
+public:
+  /// @param border outlives the switch.
+  edge_switch(const switch_config& config, lcore_channel& border);
+
+  /// Takes over the packets of `burst`. @param now_ns CLOCK_MONOTONIC; never goes back between calls.
+  void process_burst(std::span<const packet> burst, std::uint64_t now_ns, tx_sink& out) noexcept;
+
+  /// Executes what the agent has submitted, up to `max_commands_at_once`. @return whether there was anything.
+  bool execute_commands(std::uint64_t now_ns, tx_sink& out) noexcept;
+
+  /// Does what time demands: questions repeated, holds and flows ended. Bounded work; call it when deadline() has come.
+  void expire(std::uint64_t now_ns, tx_sink& out) noexcept;
+  /// When expire() next has something to do; the end of time when there is nothing to wait for.
+  [[nodiscard]] std::uint64_t deadline() const noexcept;
+
+  /// Gives all held buffers back. Nothing else may be called afterwards.
+  void shut_down(tx_sink& out) noexcept;
+
+  /// Commands executed between two bursts: about 100 us of installs.
+  static constexpr std::size_t max_commands_at_once = 256;
+
+private:
+  /// A packet on its way through, with what is known about it so far.
+  struct arrival {
+    packet frame;
+    parsed_packet parsed;
+    place where;
+    /// Service-plane hops left; arrivals from ports start with all.
+    std::uint8_t nsh_ttl = nsh_initial_ttl;
+    std::uint64_t received_ns = 0;
+
+    [[nodiscard]] flow_key key() const noexcept { return {where, parsed.tuple}; }
+  };
+
+  /// What a hold waits for: an answer for a pending flow, or for a pending path.
+  struct hold_subject {
+    packet_in_reason reason = packet_in_reason::rule;
+    /// Flow index, or path slot when reason is path_miss.
+    std::uint32_t index = none;
+  };
+  using flow_holds = hold_buffer<arrival, hold_subject>;
+
+  /// Holds whose pending flows gave way to a real one; released once that is in place.
+  struct displaced_holds {
+    std::array<std::uint32_t, max_flow_entries> slots;
+    std::size_t count = 0;
+  };
+
+  // edge_switch.cpp: in
+  void begin(std::uint64_t now_ns, tx_sink& out) noexcept;
+  void finish() noexcept;
+  void receive(const packet& frame) noexcept;
+  [[nodiscard]] bool admit_from_underlay(const port_config& port, arrival& in) noexcept;
+  [[nodiscard]] bool admit_from_host(const port_config& port, arrival& in) noexcept;
+  [[nodiscard]] bool do_local_duty(const port_config& port, arrival& in) noexcept;
+  void answer_neighbour(const port_config& port, arrival& in) noexcept;
+  void match(arrival& in) noexcept;
+  [[nodiscard]] bool follow_entry(arrival& in) noexcept;
+  void miss(arrival& in) noexcept;
+  void miss_on_path(arrival& in) noexcept;
+  void miss_on_attachment(arrival& in) noexcept;
+  [[nodiscard]] bool is_source_attached(const arrival& in) const noexcept;
+  void drop(const packet& gone, drop_reason reason) noexcept;
+
+  // edge_switch_flows.cpp: flows and holds
+  [[nodiscard]] bool is_current(std::uint32_t index, const arrival& in) noexcept;
+  void touch(flow& used, const arrival& in, direction way) noexcept;
+  [[nodiscard]] std::uint32_t install(const install_flow& order, std::uint32_t path_slot,
+                                      displaced_holds& displaced) noexcept;
+  [[nodiscard]] bool program(std::uint32_t index, displaced_holds& displaced) noexcept;
+  void install_by_eid(arrival& in) noexcept;
+  void ask_agent(arrival& in, packet_in_reason reason, std::uint64_t rule_cookie) noexcept;
+  void ask_agent_for_path(arrival& in, std::uint32_t path) noexcept;
+  [[nodiscard]] bool raise(std::uint32_t hold, arrival& in, std::uint64_t rule_cookie) noexcept;
+  void hold_behind(std::uint32_t hold, arrival& in) noexcept;
+  void release(std::uint32_t hold) noexcept;
+  void release(const displaced_holds& displaced) noexcept;
+  void drop_held(std::uint32_t hold, drop_reason reason) noexcept;
+  void refuse_flow(const flow_key& key, drop_reason reason) noexcept;
+  void note_held() noexcept;
+  void end_flow(std::uint32_t index, removal why) noexcept;
+  void sweep() noexcept;
+
+  // edge_switch_output.cpp: out
+  void take_step(arrival& in, const path_program& path, path_step step, const eid_route* route) noexcept;
+  void route_by_eid(arrival& in, const eid_route* route, const overlay_header& header) noexcept;
+  void deliver(arrival& in, port_id port) noexcept;
+  void encapsulate_to(arrival& in, const ip_address& rloc, const overlay_header& header) noexcept;
+  void send(const port_config& port, const ip_address& hop, packet frame) noexcept;
+  void learn(const port_config& port, const ip_address& address, const mac_address& mac, bool create) noexcept;
+  void solicit(const neighbour& wanted) noexcept;
+  void drop_unresolved(std::uint32_t neighbour) noexcept;
+
+  // edge_switch_commands.cpp
+  void execute(std::monostate&) noexcept {}
+  void execute(add_port& order) noexcept;
+  void execute(remove_port& order) noexcept;
+  void execute(set_classifier& order) noexcept;
+  void execute(set_mappings& order) noexcept;
+  void execute(set_known_rlocs& order) noexcept;
+  void execute(set_path& order) noexcept;
+  void execute(remove_path& order) noexcept;
+  void execute(install_flow& order) noexcept;
+  void execute(refuse& order) noexcept;
+  void execute(remove_flow& order) noexcept;
+  template <class Predicate>
+  void end_flows_if(Predicate&& ends) noexcept;
+
+  const switch_config config_;
+  lcore_channel& border_;
+  counters& counters_;
+
+  port_table ports_;
+  flow_table flows_;
+  path_table paths_;
+  flow_holds holds_;
+  neighbour_table neighbours_;
+  tunnel_table tunnels_;
+  tx_queues tx_;
+  classifier_ptr rules_;
+  std::shared_ptr<const eid_table> eids_;
+  std::vector<ip_address> known_rlocs_;
+  std::uint32_t rules_generation_ = 0, eid_generation_ = 0;
+
+  std::uint64_t next_sweep_ns_ = 0;
+  std::uint32_t sweep_cursor_ = 0;
+  /// Of the call being executed.
+  std::uint64_t now_ns_ = 0;
+  tx_sink* out_ = nullptr;
+};
+
+} // namespace glocal::dataplane

@@ -1,0 +1,64 @@
+#pragma once
+// The southbound border of a switch that runs on an lcore of this process: two rings down and up, and one back.
+//
+// Executing a command means swapping its contents with the state it replaces. The spent command, now holding what is
+// retired (an old classifier, an old EID table), returns on the third ring and is destroyed by the agent at its next
+// submit: the lcore neither allocates nor frees.
+//
+// Threading: the southbound half belongs to one agent thread at a time, the lcore half to the lcore.
+
+#include "base/spsc_ring.hpp"
+#include "dataplane/switch/counters.hpp"
+#include "dataplane/switch/southbound.hpp"
+
+#include <functional>
+
+namespace glocal::dataplane {
+
+/// True when `order` keeps the bounds its members document.
+[[nodiscard]] bool is_valid(const command& order) noexcept;
+
+class lcore_channel final : public southbound {
+public:
+  struct sizes {
+    /// An agent may install a thousand flows in one go without being refused.
+    std::size_t commands = 1024;
+    /// As many as packets may be held: each packet-in outstanding holds one.
+    std::size_t events = 2048;
+  };
+
+  /// @param wake_agent called on the lcore, @param wake_lcore on the agent's thread; neither may throw or block.
+  lcore_channel(sizes rings, std::function<void()> wake_agent, std::function<void()> wake_lcore);
+
+  [[nodiscard]] expected<void, submit_error> submit(command&& order) override;
+  [[nodiscard]] std::size_t poll(std::span<event> out) override;
+  void arm() override { events_.arm(); }
+  [[nodiscard]] bool empty() const override { return events_.empty(); }
+  [[nodiscard]] const counters& statistics() const override { return counters_; }
+
+  // The lcore's half.
+
+  [[nodiscard]] bool next(command& out) noexcept { return commands_.pop(out); }
+  void retire(command&& spent) noexcept;
+  /// False when the agent is too far behind.
+  [[nodiscard]] bool emit(event&& news) noexcept { return events_.push(std::move(news)); }
+  /// Wakes the agent if it sleeps; once per burst.
+  void publish() noexcept {
+    if (events_.disarm())
+      wake_agent_();
+  }
+  /// The lcore is about to block: a command wakes it. Check has_commands() again afterwards.
+  void arm_commands() noexcept { commands_.arm(); }
+  [[nodiscard]] bool has_commands() const noexcept { return !commands_.empty(); }
+  [[nodiscard]] counters& mutable_counters() noexcept { return counters_; }
+
+private:
+  void reclaim() noexcept;
+
+  spsc_ring<command> commands_, retired_;
+  spsc_ring<event> events_;
+  std::function<void()> wake_agent_, wake_lcore_;
+  counters counters_;
+};
+
+} // namespace glocal::dataplane

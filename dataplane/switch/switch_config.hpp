@@ -1,0 +1,58 @@
+#pragma once
+// Every bound and clock of one switch, with its reason. All memory they imply is reserved at construction.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace glocal::dataplane {
+
+struct switch_config {
+  /// Connections at once. One takes about 140 bytes plus 64 per entry; four edges share a small machine.
+  std::size_t flows = 64 * 1024;
+  /// Exact-match entries a flow may need on average: its own name, and both directions in and out of one local VNF.
+  std::size_t entries_per_flow = 5;
+  /// Paths this edge sees at once.
+  std::size_t paths = 4096;
+
+  /// A host opens a connection with one packet and retransmits after a second; UDP may burst before its first answer.
+  std::size_t held_packets_per_flow = 32;
+  /// Packets held in all. They pin packet buffers, so this stays well below the buffer pool (dataplane/dpdk).
+  std::size_t held_packets = 1024;
+  /// Flows and paths that wait at once. Each has a packet-in outstanding, which bounds those too.
+  std::size_t holds = 1024;
+  /// Longest wait for an answer. The agent's own bound is shorter: it refuses, by the policy of the service. This one
+  /// only keeps packets from staying when there is no agent. Below TCP's 3 s, so that the next SYN asks afresh.
+  std::chrono::nanoseconds hold_timeout = std::chrono::milliseconds{2500};
+  /// How long a refusal stands before the flow's next packet asks again: less than the first retransmission of a SYN.
+  std::chrono::nanoseconds refusal_linger = std::chrono::milliseconds{900};
+
+  /// A flow that nothing used for so long ends. RFC 5382 and 4787 ask NATs for more, but an entry here costs nothing
+  /// to renew: the next packet looks the flow up.
+  std::chrono::nanoseconds idle_timeout = std::chrono::seconds{60};
+  /// After FIN from both sides or RST, for last acknowledgements and retransmissions.
+  std::chrono::nanoseconds closed_linger = std::chrono::seconds{2};
+  /// All flows are looked at once per period for their end.
+  std::chrono::nanoseconds sweep_period = std::chrono::seconds{1};
+  /// Flows looked at in one go: about 20 us of work between two bursts.
+  std::size_t sweep_increment = 1024;
+
+  /// Next hops at once, those being resolved included: a scan of an attached subnet can't take more.
+  std::size_t neighbours = 1024;
+  /// RFC 4861 section 7.2.2 asks for at least one.
+  std::size_t held_packets_per_neighbour = 32;
+  std::size_t held_for_neighbours = 256;
+  /// Time between two questions, and how many, before a next hop counts as absent: all within TCP's first second.
+  std::chrono::nanoseconds solicit_interval = std::chrono::milliseconds{150};
+  std::uint32_t solicit_attempts = 5;
+  /// Confirmed neighbours are asked again after so long, while they go on being used (RFC 4861: REACHABLE_TIME 30 s).
+  std::chrono::nanoseconds reachable_time = std::chrono::seconds{30};
+
+  /// Remote RLOCs at once, in both encapsulation formats.
+  std::size_t tunnels = 4096;
+
+  /// Keys the hash of tuples, so that nobody outside can choose collisions. 0: drawn at random.
+  std::uint64_t hash_key = 0;
+};
+
+} // namespace glocal::dataplane
