@@ -27,5 +27,6 @@ CAF_ADD_ATOM(glocal, glocal::runtime, stop_child_atom, "stopchild")
 // Answered by every observed actor before its own behaviour sees it (observed.hpp).
 CAF_ADD_ATOM(glocal, glocal::runtime, refresh_atom, "refresh")
 
-// An actor's message to itself: time to look after what is due.
+// Actors' messages to themselves: time to look after what is due.
 CAF_ADD_ATOM(glocal, glocal::runtime, tick_atom, "tick")
+CAF_ADD_ATOM(glocal, glocal::runtime, sweep_atom, "sweep")

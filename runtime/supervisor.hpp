@@ -16,12 +16,15 @@
 #include "runtime/errors.hpp"
 #include "runtime/observed.hpp"
 
+#include <caf/actor_clock.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/response_promise.hpp>
 
 #include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,28 +74,52 @@ public:
              std::shared_ptr<directory> actors = nullptr);
 
   caf::behavior make_behavior() override;
+  /// A supervisor that is killed takes its children along.
+  void on_exit() override;
   [[nodiscard]] state_entries state_summary() const override;
 
 private:
+  /// Place in the order of starting; never reused.
+  using order = std::uint64_t;
+
   struct child {
+    order place = 0;
     child_spec spec;
+    /// Null while it does not run.
     caf::actor actor;
     std::uint32_t restarts = 0;
+    /// Somebody asked for its end and waits for it.
+    caf::response_promise stop_promise;
   };
 
-  void on_child_end(const caf::actor_addr& who, const caf::error& reason);
-  void start(child& one);
-  void register_child(const child& one);
-  /// Stops children from the last to `first`, one after the other, then runs `then`.
-  void stop_back_to(std::size_t first, std::function<void()> then);
-  void restart_from(std::size_t index, const caf::error& reason);
-  [[nodiscard]] bool too_many_restarts();
-  void shut_down(caf::error reason);
+  /// Children are being stopped, last first, down to `from`; then `next` happens.
+  struct stop_in_progress {
+    order from = 0;
+    std::function<void()> next;
+  };
 
-  supervisor_options options_;
+  caf::result<caf::actor> add_child(child_spec& spec);
+  caf::response_promise stop_child(const std::string& name);
+  caf::error start(child& one);
+  void on_child_end(const caf::actor_addr& who, const caf::error& reason);
+  void after_failure(order place, const caf::error& reason);
+  void start_missing(order from);
+  void stop_back_to(order from, std::function<void()> next);
+  void stop_next();
+  void ask_to_end(const caf::actor& who);
+  void shut_down(const caf::error& reason);
+  [[nodiscard]] bool too_many_restarts();
+  [[nodiscard]] std::vector<child>::iterator at(order place);
+
+  const supervisor_options options_;
+  std::vector<child_spec> initial_;
+  const std::shared_ptr<directory> directory_;
   std::vector<child> children_;
-  std::shared_ptr<directory> directory_;
-  std::deque<std::chrono::steady_clock::time_point> restarts_;
+  order next_place_ = 0;
+  std::deque<caf::actor_clock::time_point> restarts_;
+  std::optional<stop_in_progress> stopping_;
+  /// Failures seen while others were being stopped.
+  std::vector<std::pair<order, caf::error>> postponed_;
   bool ending_ = false;
 };
 

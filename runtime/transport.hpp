@@ -96,7 +96,7 @@ struct transport_limits {
   /// From connect to the peer's hello.
   std::chrono::milliseconds connect_timeout{2000};
   /// Pause between attempts: doubles up to the maximum, each with up to half of it taken off at random.
-  std::chrono::milliseconds backoff_min{100}, backoff_max{5000};
+  std::chrono::milliseconds backoff_min{100}, backoff_max{2000};
   /// A lost peer that nobody talked to for this long is not dialled again.
   std::chrono::milliseconds interest{60000};
 };
