@@ -13,14 +13,14 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
+from lab import (TOP, Failure, Report, await_edges, dropped_by_nft, glocal, glocal_json, idle_share, in_host,
+                 interface_counters, namespaces_and_links, processes_of, status_by_node, syn_retransmissions)
+
 CONFIG = TOP / "configs" / "figure3.yaml"
-GLOCAL = TOP / "build" / "release" / "tools" / "glocal"
 CLUSTER = "figure3"
 
 CONNECTIONS, AT_ONCE = 200, 20
@@ -30,76 +30,6 @@ MALICIOUS_REQUESTS = 4
 CLASSES = {"firewall": ("fw-1", "fw-2"), "tcp-optimiser": ("opt-1", "opt-2")}
 EDGES = ("sub-edge", "dc1", "dc2", "inet-edge")
 DECIDER = "sub-edge"
-
-
-class Failure(Exception):
-    """A step that could not be carried out (as opposed to a check that did not hold)."""
-
-
-class Report:
-    """Checks as they are made, and the figures for the table."""
-
-    def __init__(self):
-        self.failed = 0
-        self.checks = []
-        self.figures = []
-
-    def check(self, holds, claim, evidence):
-        self.failed += not holds
-        self.checks.append({"claim": claim, "holds": bool(holds), "evidence": evidence})
-        print(f"  {'ok  ' if holds else 'FAIL'}  {claim}  [{evidence}]", flush=True)
-
-    def figure(self, name, value):
-        self.figures.append((name, value))
-
-    def print_table(self):
-        width = max(len(name) for name, _ in self.figures)
-        print()
-        for name, value in self.figures:
-            print(f"  {name:<{width}}  {value}")
-        print(flush=True)
-
-
-def glocal(*arguments, check=True, timeout=120, **options):
-    done = subprocess.run([GLOCAL, *map(str, arguments)], text=True, timeout=timeout, capture_output=True, **options)
-    if check and done.returncode != 0:
-        raise Failure(f"glocal {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stderr or done.stdout}")
-    return done
-
-
-def glocal_json(*arguments):
-    return json.loads(glocal(*arguments, "-o", "json").stdout)
-
-
-def in_host(host, *command, **options):
-    return glocal("exec", "--cluster", CLUSTER, host, "--", *command, **options)
-
-
-def interface_counters(host, interface):
-    """The kernel's own counters of one interface inside a namespace."""
-    stats = json.loads(in_host(host, "ip", "-j", "-s", "link", "show", "dev", interface).stdout)[0]["stats64"]
-    return {"rx_bytes": stats["rx"]["bytes"], "tx_bytes": stats["tx"]["bytes"],
-            "rx_packets": stats["rx"]["packets"], "tx_packets": stats["tx"]["packets"]}
-
-
-def syn_retransmissions(host):
-    rows = in_host(host, "cat", "/proc/net/netstat").stdout.splitlines()
-    for names, values in zip(rows[::2], rows[1::2]):
-        table = dict(zip(names.split(), values.split()))
-        if "TCPSynRetrans" in table:
-            return int(table["TCPSynRetrans"])
-    raise Failure("the kernel gives no TCPSynRetrans counter")
-
-
-def dropped_by_nft(host):
-    """Packets counted by the rules that drop, in nft's own words."""
-    rules = json.loads(in_host(host, "nft", "-j", "list", "ruleset").stdout)["nftables"]
-    total = 0
-    for entry in rules:
-        expressions = entry.get("rule", {}).get("expr", [])
-        if any("drop" in expression for expression in expressions):
-            total += sum(e["counter"]["packets"] for e in expressions if isinstance(e.get("counter"), dict))
-    return total
 
 
 class WebSites:
@@ -154,42 +84,6 @@ rm -f "$body"
     return [row for row in rows if len(row) == 4]
 
 
-def status_by_node():
-    return {node["node"]: node for node in glocal_json("status", "--cluster", CLUSTER)["nodes"]}
-
-
-def await_ready(deadline_s=30):
-    """Ready means: every instance is published as healthy and every edge runs the service."""
-    deadline = time.monotonic() + deadline_s
-    while True:
-        nodes = status_by_node()
-        edges = [nodes[name].get("edge", {}) for name in EDGES]
-        if all("web" in edge.get("services", []) and edge.get("ready") for edge in edges):
-            return nodes
-        if time.monotonic() > deadline:
-            raise Failure(f"the edges did not become ready: {json.dumps(edges, indent=1)}")
-        time.sleep(0.1)
-
-
-def cpu_seconds_of_cluster():
-    """CPU time so far of every glocald of this cluster, by the kernel's account."""
-    total = 0.0
-    for line in processes_of(CONFIG):
-        try:
-            fields = pathlib.Path("/proc", line.split()[0], "stat").read_text().rpartition(")")[2].split()
-        except FileNotFoundError:
-            continue
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
-
-
-def idle_share(seconds=5):
-    """Share of one core the cluster uses while nothing happens."""
-    began, cpu = time.monotonic(), cpu_seconds_of_cluster()
-    time.sleep(seconds)
-    return (cpu_seconds_of_cluster() - cpu) / (time.monotonic() - began)
-
-
 def percentile(values, q):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
@@ -199,9 +93,9 @@ def run(report, directory):
     web = WebSites(directory)
     started = time.monotonic()
     glocal("up", CONFIG, timeout=120)
-    await_ready()
+    await_edges(EDGES, "web")
     up_s = time.monotonic() - started
-    report.figure("idle cluster, share of one core (aim: under 15 %)", f"{idle_share():.1%}")
+    report.figure("idle cluster, share of one core (aim: under 15 %)", f"{idle_share(CONFIG):.1%}")
     web.start()
 
     print(f"\n{CONNECTIONS} connections to the good site, {AT_ONCE} at once", flush=True)
@@ -216,8 +110,8 @@ def run(report, directory):
                  f"TCPSynRetrans +{syn_lost}")
     after = {i: (interface_counters(i, "in"), interface_counters(i, "out")) for c in CLASSES.values() for i in c}
 
-    flows = [f for f in glocal_json("flow", "ls", "--cluster", CLUSTER)["flows"] if f"> {GOOD}:80" in f["tuple"]]
-    paths = {p["id"]: p for p in glocal_json("chain", "ls", "--cluster", CLUSTER)["paths"]}
+    flows = [f for f in glocal_json("flow", "ls")["flows"] if f"> {GOOD}:80" in f["tuple"]]
+    paths = {p["id"]: p for p in glocal_json("chain", "ls")["paths"]}
     report.check(len(flows) == CONNECTIONS and all(f["path"] in paths for f in flows),
                  "each flow's chain is in the store", f"{len(flows)} flows, {len(paths)} paths")
 
@@ -288,19 +182,6 @@ def run(report, directory):
 
 # Not packets of the flows: IPv6 and multicast chatter of the kernels at the other ends of the links.
 HARMLESS_DROPS = {"unsupported_ethertype", "martian_source", "spoofed_source", "multicast", "not_for_us"}
-
-
-def namespaces_and_links():
-    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout.splitlines()
-    names = sorted(line.split(": ")[1] for line in links)
-    spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout.split()
-    return names, spaces
-
-
-def processes_of(config):
-    """`pid command` of every daemon of the cluster file."""
-    done = subprocess.run(["pgrep", "-fa", f"glocald .*{config}"], capture_output=True, text=True)
-    return done.stdout.splitlines()
 
 
 def main():
