@@ -54,6 +54,9 @@ struct build_error {
 
 [[nodiscard]] std::string_view to_string(build_error::code code) noexcept;
 
+/// What every classifier refuses: more than max_rules, and rules that contradict themselves.
+[[nodiscard]] std::optional<build_error> find_build_error(std::span<const rule> rules) noexcept;
+
 class classifier {
 public:
   classifier() = default;
