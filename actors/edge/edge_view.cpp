@@ -8,15 +8,15 @@ using namespace dataplane;
 
 std::vector<rule> compile_rules(const std::vector<service_rules>& services) {
   std::vector<rule> rules;
-  const auto add = [&](packet_in_reason meaning) {
+  const auto add = [&](rule_action meaning) {
     for (const auto& [cookie, service] : services)
       for (const auto& match : service.matches)
-        rules.push_back({meaning == packet_in_reason::rule ? match : match.mirrored(), service.priority, cookie,
+        rules.push_back({meaning == rule_action::decide ? match : match.mirrored(), service.priority, cookie,
                          static_cast<std::uint32_t>(meaning)});
   };
   // Rules of equal priority are tried in list order (dataplane/classify/rule.hpp).
-  add(packet_in_reason::rule);
-  add(packet_in_reason::reply_rule);
+  add(rule_action::decide);
+  add(rule_action::reply);
   return rules;
 }
 

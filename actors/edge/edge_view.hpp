@@ -14,8 +14,7 @@
 
 namespace glocal::actors {
 
-/// What a rule of the edge means: its `action` says which of the two, its `cookie` whose it is.
-/// See dataplane::packet_in_reason.
+/// A service and the cookie of its rules. Their action is dataplane::rule_action.
 struct service_rules {
   std::uint64_t cookie = 0;
   model::service service;

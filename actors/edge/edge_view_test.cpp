@@ -5,7 +5,7 @@
 using namespace glocal;
 using namespace glocal::actors;
 using dataplane::no_port;
-using dataplane::packet_in_reason;
+using dataplane::rule_action;
 
 namespace {
 
@@ -26,11 +26,11 @@ TEST_CASE("each match becomes a rule and its mirror, and beginnings win over rep
   const auto rules = compile_rules({{7, web}, {8, any}});
   REQUIRE(rules.size() == 4);
   CHECK(rules[0].cookie == 7);
-  CHECK(rules[0].action == static_cast<std::uint32_t>(packet_in_reason::rule));
+  CHECK(rules[0].action == static_cast<std::uint32_t>(rule_action::decide));
   CHECK(rules[1].cookie == 8);
-  CHECK(rules[1].action == static_cast<std::uint32_t>(packet_in_reason::rule));
+  CHECK(rules[1].action == static_cast<std::uint32_t>(rule_action::decide));
   CHECK(rules[2].cookie == 7);
-  CHECK(rules[2].action == static_cast<std::uint32_t>(packet_in_reason::reply_rule));
+  CHECK(rules[2].action == static_cast<std::uint32_t>(rule_action::reply));
   CHECK(rules[2].match.destination == parse_prefix("10.1.0.0/24").value());
   CHECK(rules[2].match.source_ports == dataplane::l4_port_range{80, 80});
 }

@@ -39,7 +39,7 @@ void vnf_monitor::observe() {
   status_.rate_pps = static_cast<double>(packets - status_.packets) / seconds;
   status_.packets = packets;
   status_.bytes = in.tx_bytes.value() + out.tx_bytes.value();
-  status_.flows = in.flows_now.value();
+  status_.flows = out.flows_now.value();
   const bool was_healthy = std::exchange(status_.healthy, driver_->alive(status_.instance));
   if (was_healthy && !status_.healthy)
     spdlog::warn("instance {} is not alive", status_.instance);

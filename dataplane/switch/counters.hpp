@@ -18,6 +18,8 @@ public:
   void add(std::uint64_t amount = 1) noexcept {
     value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
   }
+  /// REQUIRES: value() >= 1.
+  void decrement() noexcept { value_.store(value_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed); }
   void set(std::uint64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
 
@@ -27,6 +29,8 @@ private:
 
 struct port_counters {
   counter rx_packets, rx_bytes, tx_packets, tx_bytes;
+  /// Flows whose packets enter the switch by this port: on a VNF's `out` arm, those that cross the VNF.
+  counter flows_now;
 };
 
 /// All counters of one switch. About 20 KB; construct it on the heap or as a member, never copy it.

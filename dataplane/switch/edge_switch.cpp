@@ -12,7 +12,7 @@ std::uint64_t nanoseconds(std::chrono::nanoseconds duration) noexcept {
 } // namespace
 
 edge_switch::edge_switch(const switch_config& config, lcore_channel& border)
-    : config_{config}, border_{border}, counters_{border.mutable_counters()}, flows_{config}, paths_{config.paths},
+    : config_{config}, border_{border}, counters_{border.mutable_counters()}, flows_{config, counters_.ports}, paths_{config.paths},
       holds_{{.holds = config.holds,
               .items = config.held_packets,
               .items_per_hold = config.held_packets_per_flow,

@@ -16,8 +16,8 @@ bool is_connection_key(const flow_key& key) noexcept {
 
 } // namespace
 
-flow_table::flow_table(const switch_config& config)
-    : hash_key_{config.hash_key != 0 ? config.hash_key : draw_key()}, flows_{config.flows},
+flow_table::flow_table(const switch_config& config, std::span<port_counters> ports)
+    : hash_key_{config.hash_key != 0 ? config.hash_key : draw_key()}, ports_{ports}, flows_{config.flows},
       entries_{config.flows * config.entries_per_flow}, index_{config.flows * config.entries_per_flow} {}
 
 std::uint64_t flow_table::hash(const flow_key& key) const noexcept {
@@ -61,6 +61,8 @@ bool flow_table::add_entry(std::uint32_t flow, const flow_key& key, path_step st
   auto& owner = flows_[flow];
   entries_[index] = {key, step, flow, owner.first_entry};
   owner.first_entry = index;
+  if (key.where.is_port())
+    ports_[key.where.port()].flows_now.add();
   return true;
 }
 
@@ -72,7 +74,10 @@ bool flow_table::enters_by(const flow& which, port_id port) const noexcept {
 }
 
 void flow_table::erase_entry(std::uint32_t index) noexcept {
-  index_.erase(hash(entries_[index].key), index);
+  const auto& key = entries_[index].key;
+  if (key.where.is_port())
+    ports_[key.where.port()].flows_now.decrement();
+  index_.erase(hash(key), index);
   entries_.release(index);
 }
 

@@ -8,6 +8,7 @@
 // Invariants: every entry belongs to exactly one flow; a flow in the pool has kind != free.
 // Threading: one thread. Only the constructor allocates. Cost: a lookup is one hash and three cache lines.
 
+#include "dataplane/switch/counters.hpp"
 #include "dataplane/switch/flow_program.hpp"
 #include "dataplane/switch/hash_index.hpp"
 #include "dataplane/switch/southbound.hpp"
@@ -69,7 +70,8 @@ public:
     std::uint32_t next_of_flow = none;
   };
 
-  explicit flow_table(const switch_config& config);
+  /// @param ports whose flows_now is kept here; outlives the table.
+  flow_table(const switch_config& config, std::span<port_counters> ports);
 
   /// The entry for `key`, or nullptr. Valid until the next change of its flow.
   [[nodiscard]] const entry* find(const flow_key& key) const noexcept;
@@ -104,6 +106,7 @@ private:
   void erase_entry(std::uint32_t index) noexcept;
 
   std::uint64_t hash_key_;
+  std::span<port_counters> ports_;
   pool<flow> flows_;
   pool<entry> entries_;
   hash_index index_;
