@@ -31,6 +31,8 @@ std::vector<slot_id> lease_book::holders(lease_id id) const {
 
 void lease_book::attached(slot_id slot, const lease_grant& lease) {
   auto& held = leases_.try_emplace(lease.id, lease_book::held{lease, {}}).first->second;
+  // Never early: the latest of what any slot says.
+  held.grant.expires_at = std::max(held.grant.expires_at, lease.expires_at);
   held.slots.insert(slot);
 }
 

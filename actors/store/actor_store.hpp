@@ -8,6 +8,7 @@
 // Threading: all calls from within the actor; all callbacks run inside it, as messages it handles. Results need no
 // handler. Every request ends within options::deadline.
 
+#include "store/codec.hpp"
 #include "store/store.hpp"
 
 #include <caf/actor.hpp>
@@ -49,7 +50,8 @@ public:
   [[nodiscard]] caf::message_handler handler();
 
 private:
-  void lease(glocal::store::lease_id id, std::chrono::milliseconds ttl, int action, done_callback done);
+  void lease(glocal::store::lease_id id, std::chrono::milliseconds ttl, glocal::store::lease_action action,
+             done_callback done);
 
   caf::event_based_actor& self_;
   caf::actor client_;

@@ -1,0 +1,88 @@
+#pragma once
+// The watches of one store_client: one stream per watch and store node, re-opened from the last revision after a loss.
+//
+// A stream is lost when its node goes, when a sequence number is missing, when the node no longer names it in its
+// progress marks, or when the node was silent for `silence_limit`. Watchers are told (suspect, then live) and never see
+// a gap. Threading: within store_client. One coarse timer, and none without watches.
+
+#include "actors/store/messages.hpp"
+#include "runtime/observed.hpp"
+#include "runtime/transport.hpp"
+#include "store/hash_ring.hpp"
+#include "store/watch_merge.hpp"
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace glocal::actors {
+
+class client_watches {
+public:
+  struct counters {
+    std::uint64_t events = 0, streams_opened = 0, streams_lost = 0, suspects = 0, resyncs = 0;
+  };
+
+  client_watches(runtime::observed_actor& self, runtime::transport transport,
+                 std::shared_ptr<const store::hash_ring> ring, std::chrono::milliseconds silence_limit,
+                 std::chrono::milliseconds request_timeout);
+
+  void open(const caf::actor& watcher, const store_messages::watch_open& request);
+  void close(caf::actor_id watcher, store::watch_id id);
+  void close_all(caf::actor_id watcher);
+
+  void on_events(const std::string& from, store::watch_events&& events);
+  void on_progress(const std::string& from, const store::watch_progress& progress);
+  void on_peer_up(const std::string& node);
+  void on_peer_down(const std::string& node);
+  void on_tick();
+
+  [[nodiscard]] std::size_t size() const noexcept { return watches_.size(); }
+  [[nodiscard]] std::size_t suspect_count() const;
+  [[nodiscard]] const counters& count() const noexcept { return counters_; }
+
+private:
+  using key = std::pair<caf::actor_id, store::watch_id>;
+  enum class phase { idle, opening, running };
+  struct stream {
+    phase state = phase::idle;
+    store::subscription_id subscription = 0;
+    std::uint64_t sequence = 0; ///< last one received
+  };
+  struct open_watch {
+    caf::actor watcher;
+    store::table of;
+    std::string prefix;
+    store::watch_merge merge;
+    std::vector<stream> streams; ///< per node of the ring
+  };
+  struct peer {
+    std::vector<store::slot_id> slots;
+    store::timestamp heard{};
+  };
+
+  void subscribe(const key& name, std::size_t node);
+  void lose(const key& name, open_watch& watch, std::size_t node, bool tell_node);
+  void cancel(std::size_t node, store::subscription_id subscription);
+  void deliver(const key& name, open_watch& watch, std::vector<store::watch_event> events);
+  void erase(std::map<key, std::unique_ptr<open_watch>>::iterator at);
+  void arm_tick();
+  [[nodiscard]] std::optional<std::size_t> index_of(const std::string& node) const;
+  [[nodiscard]] runtime::address address_of(std::size_t node) const;
+
+  runtime::observed_actor& self_;
+  runtime::transport transport_;
+  std::shared_ptr<const store::hash_ring> ring_;
+  std::chrono::milliseconds silence_limit_, request_timeout_;
+  std::vector<peer> peers_; ///< per node of the ring
+  std::map<key, std::unique_ptr<open_watch>> watches_;
+  /// Of streams that open or run.
+  std::map<store::subscription_id, key> subscriptions_;
+  store::subscription_id next_subscription_;
+  bool tick_armed_ = false;
+  counters counters_;
+};
+
+} // namespace glocal::actors

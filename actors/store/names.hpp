@@ -1,0 +1,18 @@
+#pragma once
+// The names under which the store's actors are registered in their node's directory, and their actor atoms.
+
+#include <caf/atom.hpp>
+
+#include <string_view>
+
+namespace glocal::actors {
+
+/// Entry point of a store node: takes all frames of store::frame_kind.
+inline constexpr std::string_view store_node_name = "store";
+/// The store client of a node: where watch events and progress marks are sent.
+inline constexpr std::string_view store_client_name = "store/client";
+
+} // namespace glocal::actors
+
+// An actor's message to itself: everything that came in one go has come, send it on.
+CAF_ADD_ATOM(glocal, glocal::actors, flush_atom, "flush")
