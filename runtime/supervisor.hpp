@@ -9,7 +9,7 @@
 //
 // Messages:
 //   (start_child_atom, child_spec) → the new caf::actor; transport_errc::refused when the name is taken
-//   (stop_child_atom, std::string name) → caf::unit_t when it ended; transport_errc::no_such_actor
+//   (stop_child_atom, std::string name) → an empty message when it ended; transport_errc::no_such_actor
 //   an exit message: children are stopped in reverse order of their start, then the supervisor ends with that reason
 
 #include "runtime/directory.hpp"

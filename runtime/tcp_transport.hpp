@@ -30,9 +30,9 @@ struct tcp_transport_options {
   /// Where peers connect to; port 0 lets the kernel choose. Numeric.
   std::string listen_host = "127.0.0.1";
   std::uint16_t listen_port = 0;
-  std::vector<tcp_peer> peers;
-  transport_limits limits;
-  std::shared_ptr<glocal::runtime::directory> directory;
+  std::vector<tcp_peer> peers = {};
+  transport_limits limits = {};
+  std::shared_ptr<glocal::runtime::directory> directory = nullptr;
 };
 
 struct tcp_transport {

@@ -165,6 +165,7 @@ void edge_controller::start_module(const std::string& name, const service_bindin
   settings.cookie = binding.cookie;
   settings.lease = settings_.lease;
   settings.idle_timeout = settings_.idle_timeout;
+  settings.decision_deadline = settings_.decision_deadline;
   settings.seed = hash_text(settings_.node, settings_.lease);
   runtime::child_spec spec;
   spec.name = edge_names::service_module(settings_.node, name);

@@ -22,6 +22,8 @@ struct edge_controller_settings {
   store::lease_id lease = 0;
   std::chrono::milliseconds lease_ttl{10'000};
   std::chrono::nanoseconds idle_timeout{0};
+  /// As of service_module_settings.
+  std::chrono::milliseconds decision_deadline{2000};
   /// The EIDs attached here.
   std::vector<model::eid_mapping> mappings;
 };

@@ -23,7 +23,7 @@ constexpr int max_path_attempts = 8;
 service_module::service_module(caf::actor_config& config, service_module_settings settings, caf::actor store_client,
                                std::shared_ptr<runtime::directory> directory)
     : runtime::observed_actor{config, "service module", edge_names::service_module(settings.edge, settings.service.name)},
-      settings_{std::move(settings)}, directory_{std::move(directory)}, store_{*this, std::move(store_client)},
+      settings_{std::move(settings)}, directory_{std::move(directory)}, store_{*this, std::move(store_client), {settings_.decision_deadline}},
       chooser_{settings_.service.policy, settings_.seed} {}
 
 caf::behavior service_module::make_behavior() {

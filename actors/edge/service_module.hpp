@@ -35,6 +35,8 @@ struct service_module_settings {
   /// The edge's lease: its flows end with it.
   store::lease_id lease = 0;
   std::chrono::nanoseconds idle_timeout{0};
+  /// When the store has not answered by then, `on_store_loss` speaks. Shorter than the switch's hold_timeout.
+  std::chrono::milliseconds decision_deadline{2000};
   /// Of the random choices.
   std::uint64_t seed = 0;
 };

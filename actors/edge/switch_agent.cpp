@@ -53,7 +53,7 @@ switch_agent::switch_agent(caf::actor_config& config, switch_agent_settings sett
                            dataplane::southbound& southbound, caf::actor store_client,
                            std::shared_ptr<runtime::directory> directory)
     : runtime::observed_actor{config, "switch agent", edge_names::switch_agent(settings.node)}, settings_{std::move(settings)},
-      southbound_{southbound}, directory_{std::move(directory)}, store_{*this, std::move(store_client)},
+      southbound_{southbound}, directory_{std::move(directory)}, store_{*this, std::move(store_client), {settings_.decision_deadline}},
       scratch_(events_per_poll) {}
 
 caf::behavior switch_agent::make_behavior() {

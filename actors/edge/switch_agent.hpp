@@ -14,6 +14,7 @@
 #include "runtime/directory.hpp"
 #include "runtime/observed.hpp"
 
+#include <chrono>
 #include <deque>
 #include <map>
 #include <memory>
@@ -34,6 +35,8 @@ struct switch_agent_settings {
   std::vector<attachment_view> attachments;
   /// RLOCs of the cluster's edges: who may send over the overlay before anything is published.
   std::vector<ip_address> trusted_rlocs;
+  /// Of reading flows and paths that others published. Shorter than the switch's hold_timeout.
+  std::chrono::milliseconds decision_deadline{2000};
 };
 
 class switch_agent : public runtime::observed_actor {

@@ -13,7 +13,7 @@ namespace {
 
 /// Writes the first `length` bits of an address, the rest zero, as two words.
 void put_leading_bits(const ip_address& address, unsigned length, std::uint64_t* out) noexcept {
-  for (unsigned i = 0; i < 2; ++i) {
+  for (std::size_t i = 0; i < 2; ++i) {
     const auto kept = std::min(length, 64u);
     length -= kept;
     const auto mask = kept == 0 ? 0 : ~std::uint64_t{0} << (64 - kept);

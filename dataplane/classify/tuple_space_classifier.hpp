@@ -41,6 +41,7 @@ private:
     bool in_port = false, vlan = false, protocol = false, dscp = false;
 
     static constexpr std::uint8_t any_length = 0xff;
+    // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the 0 that <=> is compared with for a pointer.
     auto operator<=>(const mask&) const = default;
   };
   /// A run of `bucket_rules_` with one hash; `count` 0 marks a free slot.

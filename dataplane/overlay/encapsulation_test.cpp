@@ -226,6 +226,7 @@ TEST_CASE("a malformed overlay packet is dropped under its reason, and left as i
       {"MD type 1 of 2 words", concatenated("04000004 00000000 0fc20101 000010ff", v4), nsh_length},
       {"MD type 1 of 7 words", concatenated("04000004 00000000 0fc70101 000010ff", v4), nsh_length},
       {"NSH longer than the packet", concatenated("04000004 00000000 0fff0201 000010ff", v4), nsh_length},
+      {"NSH one word longer than the packet", from_hex("04000004 00000000 0fc30201 000010ff"), nsh_length},
       {"NSH swallows the packet", from_hex("04000004 00000000 0fc30201 000010ff 00000000"), truncated_ip},
       {"NSH next protocol Ethernet", concatenated("04000004 00000000 0fc20203 000010ff", v4), bad_nsh_protocol},
       {"NSH next protocol NSH", concatenated("04000004 00000000 0fc20204 000010ff", v4), bad_nsh_protocol},

@@ -9,6 +9,7 @@
 namespace glocal::dataplane {
 namespace {
 
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): final, and the base can't be deleted.
 class lisp_format final : public encapsulation {
 public:
   [[nodiscard]] std::size_t header_bytes(const overlay_header& header) const noexcept override {
@@ -35,11 +36,10 @@ public:
   }
 };
 
+constexpr lisp_format format;
+
 } // namespace
 
-const encapsulation& lisp() noexcept {
-  static constexpr lisp_format format;
-  return format;
-}
+const encapsulation& lisp() noexcept { return format; }
 
 } // namespace glocal::dataplane

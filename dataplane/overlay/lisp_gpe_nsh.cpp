@@ -65,6 +65,7 @@ drop_verdict read_nsh(byte_view data, encapsulation::contents& out) noexcept {
   return {};
 }
 
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): final, and the base can't be deleted.
 class lisp_gpe_nsh_format final : public encapsulation {
 public:
   [[nodiscard]] std::size_t header_bytes(const overlay_header& header) const noexcept override {
@@ -95,11 +96,10 @@ public:
   }
 };
 
+constexpr lisp_gpe_nsh_format format;
+
 } // namespace
 
-const encapsulation& lisp_gpe_nsh() noexcept {
-  static constexpr lisp_gpe_nsh_format format;
-  return format;
-}
+const encapsulation& lisp_gpe_nsh() noexcept { return format; }
 
 } // namespace glocal::dataplane

@@ -12,11 +12,11 @@ std::uint64_t nanoseconds(std::chrono::nanoseconds duration) noexcept {
 } // namespace
 
 edge_switch::edge_switch(const switch_config& config, lcore_channel& border)
-    : config_{config}, border_{border}, counters_{border.mutable_counters()}, flows_{config, counters_.ports}, paths_{config.paths},
-      holds_{{.holds = config.holds,
-              .items = config.held_packets,
-              .items_per_hold = config.held_packets_per_flow,
-              .timeout_ns = nanoseconds(config.hold_timeout)}},
+    : config_{config}, border_{border}, counters_{border.mutable_counters()}, flows_{config, counters_.ports},
+      paths_{config.paths}, holds_{{.holds = config.holds,
+                                    .items = config.held_packets,
+                                    .items_per_hold = config.held_packets_per_flow,
+                                    .timeout_ns = nanoseconds(config.hold_timeout)}},
       neighbours_{config}, tunnels_{config.tunnels}, tx_{counters_}, eids_{eid_table::make({}).value()} {}
 
 void edge_switch::begin(std::uint64_t now_ns, tx_sink& out) noexcept {

@@ -1,0 +1,423 @@
+// The actors of an edge against a real store (one node, in memory) and a switch that only records what it is told.
+// Virtual time, one message at a time; nothing here depends on the machine.
+
+#include "actors/edge/edge_controller.hpp"
+#include "actors/edge/switch_agent.hpp"
+#include "actors/edge/vnf_host.hpp"
+#include "actors/mano/mano_actor.hpp"
+#include "actors/model/codec.hpp"
+#include "actors/model/keys.hpp"
+#include "actors/store/digest_actor.hpp"
+#include "actors/store/store_client.hpp"
+#include "actors/store/store_node.hpp"
+#include "dataplane/wire/drop_reason.hpp"
+#include "runtime/simulation.hpp"
+#include "runtime/supervisor.hpp"
+#include "store/memory_engine.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <deque>
+
+using namespace glocal;
+using namespace glocal::actors;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Records commands; events are put in by the test.
+class recorded_switch final : public dataplane::southbound {
+public:
+  expected<void, dataplane::submit_error> submit(dataplane::command&& order) override {
+    if (is_busy)
+      return unexpected{dataplane::submit_error::busy};
+    orders.push_back(std::move(order));
+    return {};
+  }
+  std::size_t poll(std::span<dataplane::event> out) override {
+    std::size_t count = 0;
+    for (; count < out.size() && !events.empty(); ++count) {
+      out[count] = events.front();
+      events.pop_front();
+    }
+    return count;
+  }
+  void arm() override {}
+  bool empty() const override { return events.empty(); }
+  const dataplane::counters& statistics() const override { return *counters; }
+
+  template <class Order>
+  [[nodiscard]] std::vector<Order> all() const {
+    std::vector<Order> out;
+    for (const auto& order : orders)
+      if (const auto* wanted = std::get_if<Order>(&order))
+        out.push_back(*wanted);
+    return out;
+  }
+
+  bool is_busy = false;
+  std::vector<dataplane::command> orders;
+  std::deque<dataplane::event> events;
+  std::unique_ptr<dataplane::counters> counters = std::make_unique<dataplane::counters>();
+};
+
+/// Instances that exist by being asked for.
+class imagined_driver final : public vnf_driver {
+public:
+  expected<started_vnf, std::string> start(const model::vnf_instance& instance, const model::vnf_class&) override {
+    if (broken.contains(instance.name))
+      return unexpected{std::string{"no such image"}};
+    running.insert(instance.name);
+    return started_vnf{};
+  }
+  expected<void, std::string> stop(const std::string& instance) override {
+    running.erase(instance);
+    return {};
+  }
+  bool alive(const std::string& instance) const override { return running.contains(instance); }
+
+  std::set<std::string> running, broken;
+};
+
+const auto rloc_of_e1 = *parse_ip("172.16.1.2");
+const auto rloc_of_dc = *parse_ip("172.16.2.2");
+
+/// An edge "e1" and a store "s1". Instances run at "dc", which is not there: deciding needs only what is published.
+struct world {
+  explicit world(model::fallback on_store_loss = model::fallback::drop) {
+    web.on_store_loss = on_store_loss;
+    web.matches.push_back({});
+    web.matches.back().destination_ports = {80, 80};
+
+    store_node_settings node_settings;
+    node_settings.ring = ring;
+    node_settings.detached_disk = false;
+    const auto node = simulation.own(
+        simulation.system().spawn<store_node>(node_settings, s1, std::make_shared<store::memory_engine>()));
+    s1.directory->add(std::string{store_node_name}, node);
+    e1_client = make_client(e1);
+
+    edge_controller_settings controller;
+    controller.node = "e1";
+    controller.lease = 77;
+    controller.mappings = {{0, *parse_prefix("10.1.0.0/24"), "e1", rloc_of_e1}};
+    switch_agent_settings agent;
+    agent.node = "e1";
+    agent.attachments = {{1, 0, {*parse_prefix("10.1.0.0/24")}}};
+    agent.trusted_rlocs = {rloc_of_dc};
+    std::vector<runtime::child_spec> children;
+    const auto add = [&](const std::string& name, runtime::child_factory start) {
+      runtime::child_spec spec;
+      spec.name = spec.registered_as = name;
+      spec.start = std::move(start);
+      children.push_back(std::move(spec));
+    };
+    add(edge_names::switch_agent("e1"), [this, agent](caf::local_actor& parent) {
+      return parent.spawn<switch_agent>(agent, fast_path, e1_client, e1.directory);
+    });
+    add(edge_names::controller("e1"), [this, controller](caf::local_actor& parent) {
+      return parent.spawn<edge_controller>(controller, caf::actor_cast<caf::actor>(&parent), e1_client, e1.directory);
+    });
+    supervisor = simulation.own(simulation.system().spawn<runtime::supervisor>(
+        "edge/e1", runtime::supervisor_options{}, std::move(children), e1.directory));
+    pass(1s);
+  }
+
+  caf::actor make_client(const runtime::transport& where) {
+    store_client_settings settings;
+    settings.ring = ring;
+    const auto client = simulation.own(simulation.system().spawn<store_client>(settings, where));
+    where.directory->add(std::string{store_client_name}, client);
+    return client;
+  }
+
+  void pass(std::chrono::milliseconds span) {
+    simulation.run();
+    simulation.advance(span);
+  }
+
+  /// As another node would write it.
+  store::op_result execute(store::operation operation) {
+    struct writer : runtime::observed_actor {
+      writer(caf::actor_config& config, caf::actor client, store::operation op, std::shared_ptr<store::op_result> out)
+          : runtime::observed_actor{config, "writer", "writer"}, store_{*this, std::move(client)}, op_{std::move(op)},
+            out_{std::move(out)} {}
+      caf::behavior make_behavior() override {
+        store_.execute({op_}, [this](const expected<std::vector<store::op_result>, store::store_error>& done) {
+          REQUIRE(done);
+          *out_ = done->front();
+        });
+        return store_.handler();
+      }
+      actor_store store_;
+      store::operation op_;
+      std::shared_ptr<store::op_result> out_;
+    };
+    auto out = std::make_shared<store::op_result>();
+    simulation.own(simulation.system().spawn<writer>(e1_client, std::move(operation), out));
+    pass(10ms);
+    return *out;
+  }
+  void put(store::table table, const std::string& key, const std::string& value) {
+    REQUIRE(execute(store::put_op{table, key, value, 0}).ok());
+  }
+
+  /// What MANO, monitors and store nodes publish before the first flow.
+  void publish_service() {
+    put(store::table::instances, "fw-1", model::encode(model::vnf_instance{"fw-1", "firewall", "dc", rloc_of_dc}));
+    put(store::table::digests, "firewall",
+        model::encode(model::class_digest{"firewall", {{"fw-1", "dc", rloc_of_dc, 0, 0}}}));
+    put(store::table::catalogue, model::keys::vnf_class("firewall"),
+        model::encode(model::vnf_class{"firewall", "netns", true, {}}));
+    put(store::table::catalogue, model::keys::service("web"), model::encode(web));
+    pass(1s);
+    fast_path.orders.clear();
+  }
+
+  dataplane::packet_in raise(const std::string& tuple,
+                             dataplane::packet_in_reason reason = dataplane::packet_in_reason::rule) {
+    dataplane::packet_in packet;
+    packet.reason = reason;
+    packet.in_port = 1;
+    packet.tuple = *parse_five_tuple(tuple);
+    packet.rule_cookie = 1;
+    packet.hold = ++last_hold;
+    fast_path.events.push_back(packet);
+    caf::anon_send(e1.directory->find(edge_names::switch_agent("e1")), runtime::wake_atom_v);
+    pass(10ms);
+    return packet;
+  }
+
+  std::optional<model::flow_record> published(const std::string& tuple) {
+    const auto found = execute(store::get_op{store::table::flows, model::keys::flow(0, *parse_five_tuple(tuple))}).found;
+    return found ? model::decode<model::flow_record>(found->value) : std::nullopt;
+  }
+
+  runtime::simulation simulation;
+  runtime::transport e1 = simulation.node("e1"), s1 = simulation.node("s1");
+  std::shared_ptr<const store::hash_ring> ring =
+      std::make_shared<const store::hash_ring>(*store::hash_ring::make({{"s1"}}, 16));
+  recorded_switch fast_path;
+  model::service web{"web", 0, 100, {}, {"firewall"}, model::policy::least_loaded, model::fallback::drop};
+  caf::actor e1_client, supervisor;
+  dataplane::hold_id last_hold = 0;
+};
+
+constexpr const char* connection = "tcp 10.1.0.7:51514 > 203.0.113.9:80";
+
+} // namespace
+
+TEST_CASE("an edge tells its switch what is attached, whom to trust and which rules there are") {
+  world w;
+  w.publish_service();
+  w.put(store::table::mappings, model::keys::mapping(0, *parse_prefix("0.0.0.0/0")),
+        model::encode(model::eid_mapping{0, *parse_prefix("0.0.0.0/0"), "inet", *parse_ip("172.16.4.2")}));
+  const auto mappings = w.fast_path.all<dataplane::set_mappings>();
+  REQUIRE_FALSE(mappings.empty());
+  CHECK(mappings.back().table->lookup(0, *parse_ip("10.1.0.7"))->is_local());
+  CHECK(mappings.back().table->lookup(0, *parse_ip("203.0.113.9"))->rloc == parse_ip("172.16.4.2").value());
+  const auto trusted = w.fast_path.all<dataplane::set_known_rlocs>().back().rlocs;
+  CHECK(std::count(trusted.begin(), trusted.end(), rloc_of_dc) == 1);
+  CHECK(std::count(trusted.begin(), trusted.end(), *parse_ip("172.16.4.2")) == 1);
+  // And its own attachment is global state.
+  const auto own = w.execute(store::get_op{store::table::mappings, model::keys::mapping(0, *parse_prefix("10.1.0.0/24"))});
+  REQUIRE(own.found);
+  CHECK(model::decode<model::eid_mapping>(own.found->value)->node == "e1");
+}
+
+TEST_CASE("a new flow is decided, published and programmed with its path first") {
+  world w;
+  w.publish_service();
+  const auto packet = w.raise(connection);
+  const auto record = w.published(connection);
+  REQUIRE(record);
+  CHECK(record->initiator == "e1");
+  CHECK(record->forward == packet.tuple);
+
+  const auto paths = w.fast_path.all<dataplane::set_path>();
+  const auto installs = w.fast_path.all<dataplane::install_flow>();
+  REQUIRE(paths.size() == 1);
+  CHECK(paths[0].path.id == record->path);
+  CHECK(paths[0].path.hops.at(0).rloc == rloc_of_dc);
+  REQUIRE(installs.size() == 1);
+  CHECK(installs[0].path == record->path);
+  CHECK(installs[0].hold == packet.hold);
+  CHECK(installs[0].owner);
+  // The path is in the switch before the flow that needs it.
+  CHECK(std::holds_alternative<dataplane::set_path>(w.fast_path.orders.front()));
+}
+
+TEST_CASE("a second flow of the same chain uses the path there is") {
+  world w;
+  w.publish_service();
+  w.raise(connection);
+  w.raise("tcp 10.1.0.7:51515 > 203.0.113.9:80");
+  CHECK(w.fast_path.all<dataplane::set_path>().size() == 1);
+  CHECK(w.fast_path.all<dataplane::install_flow>().size() == 2);
+}
+
+TEST_CASE("another edge's earlier decision is adopted, not repeated") {
+  world w;
+  w.publish_service();
+  const auto tuple = *parse_five_tuple(connection);
+  w.put(store::table::paths, model::keys::path(0x500), model::encode(model::service_path{0x500, "web", {"fw-1"}}));
+  w.put(store::table::flows, model::keys::flow(0, tuple),
+        model::encode(model::flow_record{"web", "other-edge", 0x500, tuple, 0}));
+  w.raise(connection);
+  const auto installs = w.fast_path.all<dataplane::install_flow>();
+  REQUIRE(installs.size() == 1);
+  CHECK(installs[0].path == 0x500);
+  CHECK_FALSE(installs[0].owner);
+  CHECK(w.published(connection)->initiator == "other-edge");
+}
+
+TEST_CASE("a class without a healthy instance refuses its flows by the service's policy") {
+  const auto policy = GENERATE(model::fallback::drop, model::fallback::pass);
+  world w{policy};
+  w.publish_service();
+  w.put(store::table::digests, "firewall", model::encode(model::class_digest{"firewall", {}}));
+  const auto packet = w.raise(connection);
+  const auto refusals = w.fast_path.all<dataplane::refuse>();
+  REQUIRE(refusals.size() == 1);
+  CHECK(refusals[0].hold == packet.hold);
+  CHECK((refusals[0].answer == dataplane::refuse::verdict::pass) == (policy == model::fallback::pass));
+  CHECK(refusals[0].reason == dataplane::drop_reason::decision_refused);
+  CHECK_FALSE(w.published(connection));
+}
+
+TEST_CASE("when the store does not answer, what is held is answered within the deadline") {
+  world w;
+  w.publish_service();
+  w.simulation.network().partition({{"e1"}, {"s1"}});
+  const auto packet = w.raise(connection);
+  CHECK(w.fast_path.all<dataplane::refuse>().empty());
+  w.pass(2500ms);
+  const auto refusals = w.fast_path.all<dataplane::refuse>();
+  REQUIRE(refusals.size() == 1);
+  CHECK(refusals[0].hold == packet.hold);
+  CHECK(refusals[0].reason == dataplane::drop_reason::store_unavailable);
+}
+
+TEST_CASE("a reply is looked up and never decided") {
+  world w;
+  w.publish_service();
+  w.raise(connection);
+  w.fast_path.orders.clear();
+
+  SECTION("of a published flow: it is installed in the direction it was decided in") {
+    w.raise("tcp 203.0.113.9:80 > 10.1.0.7:51514", dataplane::packet_in_reason::reply_rule);
+    const auto installs = w.fast_path.all<dataplane::install_flow>();
+    REQUIRE(installs.size() == 1);
+    CHECK(to_string(installs[0].forward) == connection);
+    CHECK_FALSE(installs[0].owner);
+  }
+  SECTION("of nothing: dropped, because the firewall keeps state") {
+    w.raise("tcp 203.0.113.9:80 > 10.1.0.7:4444", dataplane::packet_in_reason::reply_rule);
+    REQUIRE(w.fast_path.all<dataplane::refuse>().size() == 1);
+    CHECK(w.fast_path.all<dataplane::refuse>()[0].reason == dataplane::drop_reason::reply_unknown_flow);
+    CHECK_FALSE(w.published("tcp 203.0.113.9:80 > 10.1.0.7:4444"));
+  }
+  SECTION("out of a VNF that never got the flow: dropped") {
+    w.raise("udp 1.2.3.4:5 > 10.1.0.7:6", dataplane::packet_in_reason::vnf_miss);
+    REQUIRE(w.fast_path.all<dataplane::refuse>().size() == 1);
+    CHECK(w.fast_path.all<dataplane::refuse>()[0].reason == dataplane::drop_reason::vnf_unknown_flow);
+  }
+}
+
+TEST_CASE("a path the switch has never seen is resolved once; one that nobody published is refused") {
+  world w;
+  w.publish_service();
+  dataplane::packet_in miss;
+  miss.reason = dataplane::packet_in_reason::path_miss;
+  miss.hold = 900;
+
+  SECTION("published") {
+    w.put(store::table::paths, model::keys::path(0x700), model::encode(model::service_path{0x700, "web", {"fw-1"}}));
+    miss.spi = 0x701;
+    w.fast_path.events.push_back(miss);
+    caf::anon_send(w.e1.directory->find(edge_names::switch_agent("e1")), runtime::wake_atom_v);
+    w.pass(10ms);
+    REQUIRE(w.fast_path.all<dataplane::set_path>().size() == 1);
+    CHECK(w.fast_path.all<dataplane::set_path>()[0].path.id == 0x700);
+  }
+  SECTION("unknown") {
+    miss.spi = 0x800;
+    w.fast_path.events.push_back(miss);
+    caf::anon_send(w.e1.directory->find(edge_names::switch_agent("e1")), runtime::wake_atom_v);
+    w.pass(10ms);
+    REQUIRE(w.fast_path.all<dataplane::refuse>().size() == 1);
+    CHECK(w.fast_path.all<dataplane::refuse>()[0].hold == 900);
+    CHECK(w.fast_path.all<dataplane::refuse>()[0].reason == dataplane::drop_reason::unknown_path);
+  }
+}
+
+TEST_CASE("re-steering a path reprograms the switch by one command, without a word about its flows") {
+  world w;
+  w.publish_service();
+  w.raise(connection);
+  const auto id = w.published(connection)->path;
+  w.put(store::table::instances, "fw-2",
+        model::encode(model::vnf_instance{"fw-2", "firewall", "dc2", *parse_ip("172.16.3.2")}));
+  w.fast_path.orders.clear();
+  w.put(store::table::paths, model::keys::path(id), model::encode(model::service_path{id, "web", {"fw-2"}}));
+  const auto paths = w.fast_path.all<dataplane::set_path>();
+  REQUIRE(paths.size() == 1);
+  CHECK(paths[0].path.hops.at(0).rloc == parse_ip("172.16.3.2").value());
+  CHECK(w.fast_path.all<dataplane::install_flow>().empty());
+}
+
+TEST_CASE("a flow that ended leaves the store, and a later one of that tuple is decided anew") {
+  world w;
+  w.publish_service();
+  const auto packet = w.raise(connection);
+  dataplane::flow_removed ended;
+  ended.forward = packet.tuple;
+  ended.cookie = 1;
+  w.fast_path.events.push_back(ended);
+  caf::anon_send(w.e1.directory->find(edge_names::switch_agent("e1")), runtime::wake_atom_v);
+  w.pass(10ms);
+  CHECK_FALSE(w.published(connection));
+  w.raise(connection);
+  CHECK(w.published(connection));
+}
+
+TEST_CASE("a killed service module comes back, and its flows are found in the store instead of decided twice") {
+  world w;
+  w.publish_service();
+  w.raise(connection);
+  const auto first = w.published(connection);
+  caf::anon_send_exit(w.e1.directory->find(edge_names::service_module("e1", "web")), caf::exit_reason::kill);
+  w.pass(1s);
+  REQUIRE(w.e1.directory->find(edge_names::service_module("e1", "web")));
+  w.fast_path.orders.clear();
+  w.raise(connection);
+  CHECK(w.published(connection) == first);
+  REQUIRE(w.fast_path.all<dataplane::install_flow>().size() == 1);
+  CHECK(w.fast_path.all<dataplane::install_flow>()[0].path == first->path);
+  CHECK(w.fast_path.all<dataplane::install_flow>()[0].owner);
+}
+
+TEST_CASE("a switch that is behind is given its orders later, in order") {
+  world w;
+  w.publish_service();
+  w.fast_path.is_busy = true;
+  w.raise(connection);
+  CHECK(w.fast_path.orders.empty());
+  w.fast_path.is_busy = false;
+  w.pass(10ms);
+  REQUIRE(w.fast_path.orders.size() == 2);
+  CHECK(std::holds_alternative<dataplane::set_path>(w.fast_path.orders[0]));
+  CHECK(std::holds_alternative<dataplane::install_flow>(w.fast_path.orders[1]));
+}
+
+TEST_CASE("an edge whose lease ran out publishes its mappings and flows again") {
+  world w;
+  w.publish_service();
+  w.raise(connection);
+  w.simulation.network().partition({{"e1"}, {"s1"}});
+  w.pass(30s);
+  w.simulation.network().heal();
+  w.pass(10s);
+  CHECK(w.published(connection));
+  CHECK(w.execute(store::get_op{store::table::mappings, model::keys::mapping(0, *parse_prefix("10.1.0.0/24"))}).ok());
+}

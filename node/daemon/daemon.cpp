@@ -1,0 +1,316 @@
+#include "node/daemon/daemon.hpp"
+
+#include "actors/edge/edge_controller.hpp"
+#include "actors/edge/switch_agent.hpp"
+#include "actors/edge/vnf_host.hpp"
+#include "actors/mano/mano_actor.hpp"
+#include "actors/store/digest_actor.hpp"
+#include "actors/store/store_client.hpp"
+#include "actors/store/store_node.hpp"
+#include "base/hash.hpp"
+#include "base/log.hpp"
+#include "dataplane/dpdk/lcore.hpp"
+#include "node/daemon/api.hpp"
+#include "node/daemon/edge_ports.hpp"
+#include "node/daemon/http_api.hpp"
+#include "node/daemon/vnf_drivers.hpp"
+#include "runtime/supervisor.hpp"
+#include "runtime/tcp_transport.hpp"
+#include "store/rocksdb_engine.hpp"
+
+#include <caf/actor_system.hpp>
+
+#include <chrono>
+#include <cstdlib>
+#include <limits>
+
+namespace glocal::node {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The switch's own bound on holds is this much longer than the decision's, so that the service's policy speaks first.
+constexpr auto hold_grace = 500ms;
+
+constexpr auto stop_patience = 10s;
+
+std::uint64_t wall_clock() {
+  return static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+}
+
+dataplane::lcore_config lcore_config_of(const cluster_config& config) {
+  dataplane::lcore_config out;
+  out.poll = config.poll == poll_mode::busy ? dataplane::polling::busy : dataplane::polling::adaptive;
+  out.tables.flows = config.flow.capacity;
+  out.tables.idle_timeout = config.flow.idle_timeout;
+  out.tables.closed_linger = config.flow.closed_linger;
+  out.tables.hold_timeout = config.flow.hold_timeout + hold_grace;
+  return out;
+}
+
+expected<std::shared_ptr<const store::hash_ring>, std::string> ring_of(const cluster_config& config) {
+  std::vector<store::ring_node> nodes;
+  for (const auto* node : config.nodes_with(role::store))
+    nodes.push_back({node->name});
+  auto ring = store::hash_ring::make(std::move(nodes), static_cast<store::slot_id>(config.store.slots));
+  if (!ring)
+    return unexpected{std::string{"the store's slots can't be placed: the cluster file names no store node"}};
+  return std::make_shared<const store::hash_ring>(std::move(*ring));
+}
+
+} // namespace
+
+/// Members in the order of their construction; ~parts ends them in the reverse order.
+struct daemon::parts {
+  parts(const cluster_config& cluster, const node_config& node, const daemon_options& how)
+      : config{cluster}, self{node}, options{how} {}
+  ~parts();
+
+  const cluster_config& config;
+  const node_config& self;
+  const daemon_options options;
+  const std::uint64_t incarnation = wall_clock();
+  const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+
+  std::unique_ptr<dataplane::eal> environment;
+  std::shared_ptr<vnf_drivers> drivers;
+  std::unique_ptr<runtime::system_config> system_options;
+  std::unique_ptr<caf::actor_system> system;
+  std::shared_ptr<runtime::directory> directory = std::make_shared<runtime::directory>();
+  std::unique_ptr<dataplane::lcore> lcore;
+  runtime::transport transport;
+  std::shared_ptr<const store::hash_ring> ring;
+  std::shared_ptr<store::engine> engine;
+  caf::actor top;
+  std::unique_ptr<http_api> api;
+
+  [[nodiscard]] bool is_edge() const { return self.has(role::edge); }
+  [[nodiscard]] expected<void, std::string> start();
+  [[nodiscard]] expected<void, std::string> start_transport();
+  [[nodiscard]] expected<void, std::string> start_lcore();
+  [[nodiscard]] expected<void, std::string> open_engine();
+  void start_actors();
+  [[nodiscard]] std::vector<runtime::child_spec> node_children();
+  [[nodiscard]] std::vector<runtime::child_spec> edge_children();
+
+  /// This node's store client, looked up when an actor is made: it may have been restarted.
+  [[nodiscard]] caf::actor client() const { return directory->find(actors::store_client_name); }
+  /// All that this edge publishes hangs on it; another incarnation has another.
+  [[nodiscard]] store::lease_id lease() const { return hash_text(self.name, incarnation) | 1; }
+};
+
+daemon::parts::~parts() {
+  api.reset();
+  for (auto* actor : {&top, &transport.router}) {
+    if (*actor && !runtime::stop_and_wait(*system, *actor, stop_patience)) {
+      // The actor system's destructor would wait for it for ever.
+      spdlog::critical("an actor did not end within {} s; leaving without it", stop_patience.count());
+      std::_Exit(EXIT_FAILURE);
+    }
+    *actor = nullptr;
+  }
+  directory->clear();
+  lcore.reset();
+  if (drivers)
+    if (const auto stopped = drivers->stop_all(); !stopped)
+      spdlog::error("VNF instances were left behind: {}", stopped.error());
+}
+
+expected<void, std::string> daemon::parts::start() {
+  std::error_code failure;
+  std::filesystem::create_directories(options.run_dir, failure);
+  if (failure)
+    return unexpected{options.run_dir.string() + ": " + failure.message()};
+  auto placed = ring_of(config);
+  if (!placed)
+    return unexpected{placed.error()};
+  ring = std::move(*placed);
+  if (is_edge()) {
+    drivers = std::make_shared<vnf_drivers>(config, options.run_dir / (self.name + ".vnfs"));
+    // What an earlier process of this node left running would hold the interfaces.
+    if (auto cleared = drivers->stop_all(); !cleared)
+      return cleared;
+  }
+
+  runtime::system_options actors;
+  actors.node = self.name;
+  system_options = std::make_unique<runtime::system_config>(actors);
+  system = std::make_unique<caf::actor_system>(*system_options);
+  if (self.has(role::store))
+    if (auto opened = open_engine(); !opened)
+      return opened;
+  if (is_edge())
+    if (auto running = start_lcore(); !running)
+      return running;
+  if (auto listening = start_transport(); !listening)
+    return listening;
+  start_actors();
+
+  status_sources sources{self, system_options->observatory(), started, nullptr, {}};
+  if (lcore) {
+    sources.counters = &lcore->statistics();
+    sources.ports = named_ports(config, self);
+  }
+  api = std::make_unique<http_api>(options.run_dir / (self.name + ".sock"),
+                                   api_handlers(*system, transport, std::move(sources)));
+  return api->start();
+}
+
+expected<void, std::string> daemon::parts::open_engine() {
+  auto opened = store::open_rocksdb(options.run_dir / (self.name + ".store"),
+                                    {config.name, static_cast<store::slot_id>(config.store.slots)});
+  if (!opened)
+    return unexpected{opened.error().message};
+  engine = std::move(*opened);
+  return {};
+}
+
+expected<void, std::string> daemon::parts::start_lcore() {
+  auto eal = dataplane::eal::start({.name = "glocal-" + self.name});
+  if (!eal)
+    return unexpected{std::string{"DPDK could not be started; what it printed says why"}};
+  environment = std::move(*eal);
+  auto wake = [actors = directory, agent = actors::edge_names::switch_agent(self.name)] {
+    if (const auto actor = actors->find(agent))
+      caf::anon_send(actor, runtime::wake_atom_v);
+  };
+  auto running = dataplane::lcore::start(*environment, lcore_config_of(config), std::move(wake));
+  if (!running)
+    return unexpected{std::string{running.error() == dataplane::lcore_error::no_buffers
+                                      ? "no memory for packet buffers"
+                                      : "the lcore's thread could not be started: no descriptor or thread is free"}};
+  lcore = std::move(*running);
+  return {};
+}
+
+expected<void, std::string> daemon::parts::start_transport() {
+  runtime::tcp_transport_options tcp;
+  tcp.self = {self.name, config.name, incarnation};
+  tcp.listen_host = to_string(self.control.address);
+  tcp.listen_port = self.control.port;
+  for (const auto& node : config.nodes)
+    if (node.name != self.name)
+      tcp.peers.push_back({node.name, to_string(node.control.address), node.control.port});
+  tcp.directory = directory;
+  auto listening = runtime::spawn_tcp_transport(*system, std::move(tcp));
+  if (!listening)
+    return unexpected{listening.error()};
+  transport = listening->transport;
+  return {};
+}
+
+void daemon::parts::start_actors() {
+  runtime::supervisor_options whole;
+  whole.strategy = runtime::restart_strategy::rest_for_one;
+  top = system->spawn<runtime::supervisor>("node", whole, node_children(), directory);
+}
+
+std::vector<runtime::child_spec> daemon::parts::node_children() {
+  std::vector<runtime::child_spec> children;
+  const auto add = [&](std::string name, runtime::child_factory start) {
+    runtime::child_spec spec;
+    spec.registered_as = name;
+    spec.name = std::move(name);
+    spec.start = std::move(start);
+    children.push_back(std::move(spec));
+  };
+  if (self.has(role::store))
+    add(std::string{actors::store_node_name}, [this](caf::local_actor& parent) {
+      actors::store_node_settings settings;
+      settings.ring = ring;
+      return parent.spawn<actors::store_node>(settings, transport, engine);
+    });
+  add(std::string{actors::store_client_name}, [this](caf::local_actor& parent) {
+    actors::store_client_settings settings;
+    settings.ring = ring;
+    return parent.spawn<actors::store_client>(settings, transport);
+  });
+  add(std::string{store_view_name},
+      [this](caf::local_actor& parent) { return parent.spawn<store_view>(client()); });
+  if (self.has(role::store))
+    add("store/digests", [this](caf::local_actor& parent) {
+      actors::digest_settings settings;
+      settings.ring = ring;
+      settings.node = self.name;
+      return parent.spawn<actors::digest_actor>(settings, client());
+    });
+  if (is_edge())
+    add("edge/" + self.name, [this](caf::local_actor& parent) {
+      return parent.spawn<runtime::supervisor>("edge/" + self.name, runtime::supervisor_options{}, edge_children(),
+                                               directory);
+    });
+  if (self.has(role::mano))
+    add("mano", [this](caf::local_actor& parent) {
+      return parent.spawn<actors::mano_actor>(
+          actors::mano_settings{config.services, config.vnf_classes, config.instances}, transport, client());
+    });
+  return children;
+}
+
+std::vector<runtime::child_spec> daemon::parts::edge_children() {
+  std::vector<runtime::child_spec> children;
+  const auto add = [&](std::string name, std::function<caf::actor(caf::local_actor&, caf::actor)> start) {
+    runtime::child_spec spec;
+    spec.registered_as = name;
+    spec.name = std::move(name);
+    spec.start = [start = std::move(start)](caf::local_actor& parent) {
+      return start(parent, caf::actor_cast<caf::actor>(&parent));
+    };
+    children.push_back(std::move(spec));
+  };
+  const auto ports = edge_ports_of(config, self);
+  add(actors::edge_names::switch_agent(self.name), [this, ports](caf::local_actor& parent, const caf::actor&) {
+    actors::switch_agent_settings settings;
+    settings.node = self.name;
+    settings.ports = ports.ports;
+    settings.attachments = ports.attachments;
+    settings.decision_deadline = config.flow.hold_timeout;
+    for (const auto* edge : config.nodes_with(role::edge))
+      settings.trusted_rlocs.push_back(edge->underlay->rloc.address);
+    return parent.spawn<actors::switch_agent>(settings, *lcore, client(), directory);
+  });
+  add(actors::edge_names::controller(self.name), [this](caf::local_actor& parent, caf::actor supervisor) {
+    actors::edge_controller_settings settings;
+    settings.node = self.name;
+    settings.lease = lease();
+    settings.lease_ttl = config.store.lease_ttl;
+    settings.idle_timeout = config.flow.idle_timeout;
+    settings.decision_deadline = config.flow.hold_timeout;
+    for (const auto& attachment : self.attachments)
+      for (const auto& prefix : attachment.prefixes)
+        settings.mappings.push_back({attachment.tenant, prefix, self.name, self.underlay->rloc.address});
+    return parent.spawn<actors::edge_controller>(settings, std::move(supervisor), client(), directory);
+  });
+  add(actors::edge_names::vnf_host(self.name), [this, ports](caf::local_actor& parent, caf::actor supervisor) {
+    actors::vnf_host_settings settings;
+    settings.node = self.name;
+    settings.rloc = self.underlay->rloc.address;
+    settings.lease = lease();
+    settings.first_port = ports.first_free;
+    return parent.spawn<actors::vnf_host>(settings, drivers, lcore->statistics(), std::move(supervisor), client(),
+                                          directory);
+  });
+  return children;
+}
+
+daemon::daemon(std::unique_ptr<parts> made) : parts_{std::move(made)} {}
+
+daemon::~daemon() = default;
+
+expected<std::unique_ptr<daemon>, std::string> daemon::start(const cluster_config& config, const std::string& name,
+                                                             const daemon_options& options,
+                                                             std::function<void(std::string)> on_failure) {
+  auto made = std::make_unique<parts>(config, *config.find_node(name), options);
+  if (auto started = made->start(); !started)
+    return unexpected{started.error()};
+  made->top->attach_functor([on_failure = std::move(on_failure)](const caf::error& reason) {
+    // Asked to end by ~parts: no failure.
+    if (reason != caf::exit_reason::user_shutdown)
+      on_failure(runtime::describe(reason));
+  });
+  spdlog::info("node {} is up", name);
+  return std::unique_ptr<daemon>{new daemon{std::move(made)}};
+}
+
+} // namespace glocal::node

@@ -1,0 +1,26 @@
+#pragma once
+// The ports an edge has from its cluster file: underlay and attachments. Arms of VNF instances come at run time.
+
+#include "actors/edge/edge_view.hpp"
+#include "dataplane/switch/port_config.hpp"
+#include "node/config.hpp"
+#include "node/daemon/status.hpp"
+
+#include <vector>
+
+namespace glocal::node {
+
+struct edge_ports {
+  std::vector<dataplane::port_config> ports;
+  std::vector<actors::attachment_view> attachments;
+  /// Ids from here on are the VNF host's to give.
+  dataplane::port_id first_free = 0;
+};
+
+/// REQUIRES: `self` is an edge of `config`.
+[[nodiscard]] edge_ports edge_ports_of(const cluster_config& config, const node_config& self);
+
+/// Names for the counters of those ports.
+[[nodiscard]] std::vector<named_port> named_ports(const cluster_config& config, const node_config& self);
+
+} // namespace glocal::node

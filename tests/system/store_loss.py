@@ -1,0 +1,80 @@
+"""All store nodes are killed under traffic: established flows go on, new ones are refused by policy within a bounded time
+and counted, nothing stays held, and the command line says what is missing."""
+
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts" / "demo.d"))
+
+from figure3 import CLUSTER, CONFIG, EDGES, GOOD, WebSites  # noqa: E402
+from lab import (GLOCAL, Failure, Report, await_edges, glocal, in_host, namespaces_and_links,  # noqa: E402
+                 processes_of)
+
+DECIDER = "sub-edge"
+STORES = ("store1", "store2", "store3")
+
+
+def kill_stores():
+    for line in processes_of(CONFIG):
+        if any(f"--node {name}" in line for name in STORES):
+            subprocess.run(["kill", "-9", line.split()[0]], check=True)
+
+
+def run(report, directory):
+    web = WebSites(directory)
+    glocal("up", CONFIG)
+    await_edges(EDGES, "web")
+    web.start()
+    body = directory / "long.bin"
+    # A megabyte at 200 kB/s: under way for as long as the rest of this takes.
+    download = subprocess.Popen([GLOCAL, "exec", "subscriber", "--", "curl", "--silent", "--limit-rate", "200k", "--max-time",
+                                 "60", "--output", body, f"http://{GOOD}/body.bin"])
+    deadline = time.monotonic() + 20
+    while not body.exists() or body.stat().st_size == 0:
+        if time.monotonic() > deadline:
+            raise Failure("the long download did not begin")
+        time.sleep(0.05)
+
+    kill_stores()
+    began = time.monotonic()
+    refused = in_host("subscriber", "curl", "--silent", "--max-time", "8", f"http://{GOOD}/body.bin", "--output", "/dev/null",
+                      check=False)
+    report.check(refused.returncode == 28, "a new flow gets no answer", f"curl exit {refused.returncode} after {time.monotonic() - began:.1f} s")
+    status = glocal("status", "-o", "json", check=False)
+    report.check(status.returncode == 7, "status says that not all nodes answered", f"exit {status.returncode}")
+    edge = next(node for node in json.loads(status.stdout)["nodes"] if node["node"] == DECIDER)["edge"]
+    report.check(edge["drops"].get("store_unavailable", 0) > 0, "its packets were dropped under a named reason",
+                 f"{edge['drops']}")
+    report.check(edge["held"] == 0, "nothing stays held", f"held {edge['held']}")
+    report.check(download.wait(60) == 0 and body.read_bytes() == (directory / "www" / "body.bin").read_bytes(),
+                 "the established flow went on to its last byte", f"{body.stat().st_size} B")
+
+
+def main():
+    def stop(signal_number, _):
+        raise KeyboardInterrupt(signal.Signals(signal_number).name)
+
+    signal.signal(signal.SIGTERM, stop)
+    report = Report()
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="glocal-test-"))
+    world = namespaces_and_links()
+    try:
+        run(report, directory)
+    except Failure as failure:
+        report.check(False, "the scenario could be carried out", str(failure))
+    finally:
+        down = glocal("down", CLUSTER, check=False)
+        report.check(down.returncode == 0 and not processes_of(CONFIG) and namespaces_and_links() == world,
+                     "nothing is left behind", f"down exit {down.returncode}: {down.stderr.strip()}")
+        shutil.rmtree(directory, ignore_errors=True)
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
