@@ -99,8 +99,13 @@ drop_verdict encapsulate(packet& frame, const tunnel& through, const overlay_hea
   (void)frame.set_length(inner.l3_offset + inner.ip_total_length);
   frame.trim_front(inner.l3_offset);
   auto* at = frame.prepend(added);
-  std::memcpy(at, through.outer.data(), through.outer_bytes);
-  finish_outer_ip(at + outer_ip, is_outer_v4(through), ip_bytes, inner);
+  const bool is_v4 = through.local.is_v4();
+  // A copy of constant size is a few moves; of variable size, a slow string instruction.
+  if (is_v4)
+    std::memcpy(at, through.outer.data(), tunnel::v4_outer_bytes);
+  else
+    std::memcpy(at, through.outer.data(), tunnel::v6_outer_bytes);
+  finish_outer_ip(at + outer_ip, is_v4, ip_bytes, inner);
   auto* udp = at + through.outer_bytes - udp_header_bytes;
   store_be16(udp, static_cast<std::uint16_t>(first_entropy_port | (hash_value(inner.tuple) & entropy_mask)));
   store_be16(udp + 4, static_cast<std::uint16_t>(frame.length - static_cast<std::size_t>(udp - at)));

@@ -57,8 +57,8 @@ struct parsed_packet {
   [[nodiscard]] bool is_echo() const noexcept;
 };
 
-/// Reads `frame` into `out`. On a drop `out` holds what was read until then. Cost: about 10 ns, IPv4 header checksum
-/// included; L4 checksums are the hosts' business.
+/// Reads `frame` into `out`. On a drop `out` holds what was read until then. Cost: some tens of ns, IPv4 header
+/// checksum included; L4 checksums are the hosts' business.
 [[nodiscard]] drop_verdict parse(byte_view frame, parsed_packet& out) noexcept;
 
 /// A source no packet may have that is forwarded: unspecified, loopback, multicast, 0.0.0.0/8 or 240.0.0.0/4
