@@ -13,10 +13,6 @@ constexpr std::uint16_t first_entropy_port = 49152, entropy_mask = 0x3fff;
 
 constexpr std::size_t outer_ip = ethernet_header_bytes;
 
-bool is_outer_v4(const tunnel& through) noexcept {
-  return through.local.is_v4();
-}
-
 /// Completes the copied outer IP header: length, and what is taken over from the inner packet (RFC 9300 section 5.3).
 void finish_outer_ip(std::byte* ip, bool is_v4, std::size_t ip_bytes, const parsed_packet& inner) noexcept {
   const auto traffic_class = static_cast<std::uint8_t>(inner.dscp << 2 | inner.ecn);

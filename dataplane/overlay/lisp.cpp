@@ -40,6 +40,8 @@ constexpr lisp_format format;
 
 } // namespace
 
-const encapsulation& lisp() noexcept { return format; }
+const encapsulation& lisp() noexcept {
+  return format;
+}
 
 } // namespace glocal::dataplane

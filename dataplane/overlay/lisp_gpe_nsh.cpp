@@ -100,6 +100,8 @@ constexpr lisp_gpe_nsh_format format;
 
 } // namespace
 
-const encapsulation& lisp_gpe_nsh() noexcept { return format; }
+const encapsulation& lisp_gpe_nsh() noexcept {
+  return format;
+}
 
 } // namespace glocal::dataplane
