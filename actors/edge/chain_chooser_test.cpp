@@ -16,9 +16,11 @@ model::class_digest digest(std::string vnf_class, std::vector<std::pair<std::str
 
 std::map<std::string, int> tally(chain_chooser& chooser, int flows) {
   std::map<std::string, int> out;
-  for (int i = 0; i < flows; ++i)
-    for (const auto& instance : *chooser.choose({"firewall", "optimiser"}))
+  for (int i = 0; i < flows; ++i) {
+    const auto chain = chooser.choose({"firewall", "optimiser"});
+    for (const auto& instance : *chain)
       ++out[instance];
+  }
   return out;
 }
 

@@ -278,17 +278,17 @@ void switch_agent::watch_global_state() {
   (void)store_.watch(store::table::paths, "", [this](const watch_event& event) {
     const auto id = model::keys::parse_path(event.entry.key);
     if (id && follow(paths_, *id, event))
-      mark_stale();
+      mark_stale(false);
   });
   (void)store_.watch(store::table::instances, "", [this](const watch_event& event) {
     if (follow(instances_, event.entry.key, event))
-      mark_stale();
+      mark_stale(true);
   });
   (void)store_.watch(store::table::mappings, "", [this](const watch_event& event) {
     if (event.what == watch_event::kind::live)
       mappings_live_ = true;
     if (follow(mappings_, event.entry.key, event))
-      mark_stale();
+      mark_stale(true);
   });
 }
 
@@ -305,7 +305,8 @@ void switch_agent::bind(const bind_services& bindings) {
   submit(set_classifier{std::move(*rules)});
 }
 
-void switch_agent::mark_stale() {
+void switch_agent::mark_stale(bool routes) {
+  routes_stale_ |= routes;
   if (std::exchange(stale_, true))
     return;
   // Behind what is in the mailbox already: a snapshot's many events make one refresh.
@@ -314,7 +315,8 @@ void switch_agent::mark_stale() {
 
 void switch_agent::refresh() {
   stale_ = false;
-  refresh_routes();
+  if (std::exchange(routes_stale_, false))
+    refresh_routes();
   for (auto it = programmed_.begin(); it != programmed_.end();) {
     if (paths_.contains(it->first)) {
       ++it;
@@ -361,7 +363,7 @@ caf::result<caf::unit_t> switch_agent::open(const open_instance& instance) {
     ++tally_.commands;
   }
   local_[instance.instance] = {instance.in.id, instance.out.id};
-  mark_stale();
+  mark_stale(false);
   return caf::unit;
 }
 

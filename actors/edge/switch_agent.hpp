@@ -78,7 +78,8 @@ private:
   // Down: the switch follows the global state.
   void watch_global_state();
   void bind(const bind_services& bindings);
-  void mark_stale();
+  /// @param routes whether EID routes and known RLOCs are concerned too.
+  void mark_stale(bool routes);
   void refresh();
   void refresh_routes();
   caf::result<caf::unit_t> open(const open_instance& instance);
@@ -106,7 +107,7 @@ private:
   /// What the switch has, so that nothing is sent twice.
   std::map<model::path_id, dataplane::path_program> programmed_;
   std::map<model::path_id, path_wait> awaited_;
-  bool stale_ = false;
+  bool stale_ = false, routes_stale_ = false;
   std::deque<dataplane::command> waiting_;
   tally tally_;
 };
