@@ -1,5 +1,6 @@
 #include "node/drivers/netns_driver.hpp"
 
+#include "node/offloads.hpp"
 #include "node/process.hpp"
 
 #include <nlohmann/json.hpp>
@@ -158,10 +159,6 @@ private:
   std::optional<std::string> failure_;
 };
 
-std::vector<std::string> offloads_off(const std::string& interface) {
-  return {"ethtool", "-K", interface, "tx", "off", "rx", "off", "sg", "off", "tso", "off", "gso", "off", "gro", "off"};
-}
-
 /// What the edge opens: up, but without a kernel that answers on it. Strict reverse-path filtering makes the kernel
 /// drop whatever it sees here, as no route leads back; or VNFs could speak to the node's control address.
 void make_edge_end_blind(steps& to, const std::string& interface) {
@@ -178,7 +175,7 @@ void make_edge_end_blind(steps& to, const std::string& interface) {
 void make_links(steps& to, const instance_spec& spec, const std::string& network_namespace, const vnf_arm& in,
                 const vnf_arm& out) {
   const auto pair = [&](const std::string& edge, const char* vnf, const vnf_arm& arm) {
-    return "link add " + edge + " mtu " + std::to_string(spec.mtu) + " address " + to_string(arm.edge_mac) +
+    return "link add name " + edge + " mtu " + std::to_string(spec.mtu) + " address " + to_string(arm.edge_mac) +
            " type veth peer name " + vnf + " mtu " + std::to_string(spec.mtu) + " address " + to_string(arm.vnf_mac) +
            " netns " + network_namespace + "\n";
   };

@@ -1,0 +1,150 @@
+// glocal: the command line. Parses, dispatches, nothing else.
+
+#include "tools/glocal_commands.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdlib>
+
+namespace glocal::cli {
+namespace {
+
+volatile std::sig_atomic_t signalled = 0;
+
+/// CLI11's own help, then examples: what people read first.
+CLI::App* command(CLI::App& parent, const std::string& name, const std::string& what, const std::string& examples) {
+  auto* made = parent.add_subcommand(name, what);
+  made->footer("Examples:\n" + examples);
+  return made;
+}
+
+void add_format(CLI::App* to, output& format) {
+  to->add_option("-o,--output", format, "table or json")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, output>{{"table", output::table}, {"json", output::json}}))
+      ->option_text("table|json");
+}
+
+void add_cluster(CLI::App* to, std::string& cluster) {
+  to->add_option("--cluster", cluster, "which cluster, when several run")->option_text("NAME");
+}
+
+} // namespace
+
+bool was_interrupted() noexcept {
+  return signalled != 0;
+}
+
+void watch_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { signalled = 1; };
+  // Without SA_RESTART: a wait ends and its loop looks.
+  for (const int number : {SIGINT, SIGTERM, SIGHUP})
+    ::sigaction(number, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+} // namespace glocal::cli
+
+int main(int argc, char** argv) {
+  using namespace glocal::cli;
+  CLI::App app{"glocal: runs and shows clusters of decentralised NFV on this machine.", "glocal"};
+  app.set_version_flag("--version", GLOCAL_VERSION);
+  app.require_subcommand(1);
+  app.footer("Examples:\n"
+             "  glocal check configs/figure3.yaml\n"
+             "  glocal up configs/figure3.yaml\n"
+             "  glocal exec subscriber -- curl http://203.0.113.9/\n"
+             "  glocal status\n"
+             "  glocal down\n\n"
+             "Exit codes: 0 done, 1 failed, 2 usage, 3 invalid cluster file, 4 machine unfit, 5 timeout or\n"
+             "unreachable, 6 no match, 7 partial, 130 interrupted.\n"
+             "State of running clusters is kept in $GLOCAL_RUN_DIR, else /tmp/glocal-UID.");
+  int result = done;
+
+  std::string file, what, cluster, host, text;
+  std::vector<std::string> words;
+  output format = output::table;
+  up_options starting;
+  double stop_timeout = 10;
+  view_options view;
+
+  auto* sub = command(app, "check", "Check a cluster file and report everything that is wrong with it",
+                      "  glocal check configs/figure3.yaml\n  glocal check -o json cluster.yaml");
+  sub->add_option("FILE", file, "cluster file")->required();
+  add_format(sub, format);
+  sub->callback([&] { result = check(file, format); });
+
+  sub =
+      command(app, "doctor", "Probe whether this machine can run clusters", "  glocal doctor\n  glocal doctor -o json");
+  add_format(sub, format);
+  sub->callback([&] { result = doctor(format); });
+
+  sub = command(app, "up", "Start a cluster on this machine and wait until it is ready",
+                "  glocal up configs/figure3.yaml\n  glocal up --timeout 120 cluster.yaml");
+  sub->add_option("FILE", starting.file, "cluster file")->required();
+  sub->add_option("--timeout", starting.timeout_s, "seconds until giving up")
+      ->check(CLI::Range(1.0, 3600.0))
+      ->capture_default_str();
+  sub->add_option("--glocald", starting.daemon, "the node program, when it is not beside this one")
+      ->option_text("PATH");
+  sub->callback([&] { result = up(starting); });
+
+  sub = command(app, "down", "Stop a cluster and remove exactly what 'up' made, also after a crash",
+                "  glocal down\n  glocal down figure3\n  glocal down configs/figure3.yaml");
+  sub->add_option("CLUSTER", what, "name or file of the cluster; default: the only one");
+  sub->add_option("--timeout", stop_timeout, "seconds nodes get to end by themselves")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  sub->callback([&] { result = down(what, stop_timeout); });
+
+  sub = command(app, "exec", "Run a command on a host, node, router or VNF instance of a running cluster",
+                "  glocal exec subscriber -- curl http://203.0.113.9/\n  glocal exec fw-1 -- nft list ruleset\n"
+                "  glocal exec dc1 -- tcpdump -i underlay0");
+  add_cluster(sub, cluster);
+  sub->add_option("HOST", host, "where: a name of the cluster file")->required();
+  sub->add_option("COMMAND", words, "what, after --")->required();
+  sub->callback([&] { result = exec(cluster, host, words); });
+
+  sub = command(app, "status", "Show the nodes of a cluster, its VNF instances and its store",
+                "  glocal status\n  glocal status --watch\n  glocal status -o json");
+  add_cluster(sub, view.cluster);
+  add_format(sub, view.format);
+  sub->add_flag("--watch,-w", view.watch, "again every second until Ctrl-C");
+  sub->callback([&] { result = status(view); });
+
+  auto* chain = command(app, "chain", "Show the service function paths in the global state",
+                        "  glocal chain ls\n  glocal chain show 4");
+  chain->require_subcommand(1);
+  sub = command(*chain, "ls", "List all paths", "  glocal chain ls\n  glocal chain ls -o json");
+  add_cluster(sub, view.cluster);
+  add_format(sub, view.format);
+  sub->callback([&] { result = chain_list(view); });
+  sub = command(*chain, "show", "Show one path, its instances and its flows", "  glocal chain show 4");
+  add_cluster(sub, view.cluster);
+  add_format(sub, view.format);
+  sub->add_option("ID", text, "path id, as 'chain ls' shows it")->required();
+  sub->callback([&] { result = chain_show(view, text); });
+
+  auto* flow =
+      command(app, "flow", "Show the flows in the global state", "  glocal flow ls\n  glocal flow show 10.1.0.7:51514");
+  flow->require_subcommand(1);
+  sub = command(*flow, "ls", "List all flows", "  glocal flow ls\n  glocal flow ls -o json");
+  add_cluster(sub, view.cluster);
+  add_format(sub, view.format);
+  sub->callback([&] { result = flow_list(view); });
+  sub = command(*flow, "show", "Show the flows of an address or port, with their chains",
+                "  glocal flow show 10.1.0.7:51514\n  glocal flow show 203.0.113.9");
+  add_cluster(sub, view.cluster);
+  add_format(sub, view.format);
+  sub->add_option("TEXT", text, "part of the 5-tuple, as 'flow ls' shows it")->required();
+  sub->callback([&] { result = flow_show(view, text); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& wrong) {
+    return app.exit(wrong) == 0 ? done : usage;
+  }
+  return result;
+}

@@ -1,0 +1,61 @@
+#pragma once
+// The commands of `glocal`, each a function from its options to an exit code. Results go to standard output, progress
+// and errors to standard error.
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace glocal::cli {
+
+/// DESIGN section 7.
+enum exit_code : int {
+  done = 0,
+  failed = 1,
+  usage = 2,
+  invalid_config = 3,
+  host_unfit = 4,
+  unreachable = 5,
+  no_match = 6,
+  partial = 7,
+  interrupted = 130,
+};
+
+enum class output { table, json };
+
+/// True after SIGINT, SIGTERM or SIGHUP.
+[[nodiscard]] bool was_interrupted() noexcept;
+void watch_signals();
+
+int check(const std::string& file, output format);
+int doctor(output format);
+
+struct up_options {
+  std::string file;
+  double timeout_s = 60;
+  /// Empty: the glocald beside this program.
+  std::string daemon;
+};
+int up(const up_options& options);
+
+/// @param what a cluster file, a cluster's name, or empty for the only one.
+int down(const std::string& what, double timeout_s);
+
+/// @param cluster name, or empty for the only one that runs.
+int exec(const std::string& cluster, const std::string& host, const std::vector<std::string>& command);
+
+struct view_options {
+  std::string cluster;
+  output format = output::table;
+  /// Repeat until interrupted.
+  bool watch = false;
+};
+int status(const view_options& options);
+int chain_list(const view_options& options);
+int chain_show(const view_options& options, const std::string& id);
+int flow_list(const view_options& options);
+/// @param text part of the flow's 5-tuple as `flow ls` shows it.
+int flow_show(const view_options& options, const std::string& text);
+
+} // namespace glocal::cli

@@ -1,0 +1,66 @@
+#include "tools/glocal_table.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+namespace glocal::cli {
+namespace {
+
+constexpr std::size_t gap = 2;
+
+/// UTF-8 code points, which is what a terminal's columns are for the text we print.
+std::size_t width(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+bool is_number(const std::string& text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) || c == '.'; });
+}
+
+} // namespace
+
+std::string table::text() const {
+  if (rows_.empty())
+    return {};
+  std::vector<std::size_t> widths(header_.size());
+  std::vector<bool> numeric(header_.size(), true);
+  for (std::size_t column = 0; column < header_.size(); ++column) {
+    widths[column] = width(header_[column]);
+    for (const auto& row : rows_) {
+      widths[column] = std::max(widths[column], width(row[column]));
+      numeric[column] = numeric[column] && (is_number(row[column]) || row[column] == "-");
+    }
+  }
+  std::string out;
+  const auto line = [&](const std::vector<std::string>& cells) {
+    std::string text;
+    for (std::size_t column = 0; column < cells.size(); ++column) {
+      const std::string padding(widths[column] - width(cells[column]), ' ');
+      text += numeric[column] ? padding + cells[column] : cells[column] + padding;
+      text.append(gap, ' ');
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    out += text + '\n';
+  };
+  line(header_);
+  for (const auto& row : rows_)
+    line(row);
+  return out;
+}
+
+std::string shown_seconds(double seconds) {
+  const auto whole = static_cast<std::uint64_t>(seconds < 0 ? 0 : seconds);
+  const auto two = [](std::uint64_t great, const char* great_unit, std::uint64_t small, const char* small_unit) {
+    return std::to_string(great) + great_unit + (small > 0 ? " " + std::to_string(small) + small_unit : "");
+  };
+  if (whole < 60)
+    return std::to_string(whole) + " s";
+  if (whole < 3600)
+    return two(whole / 60, " min", whole % 60, " s");
+  if (whole < 86'400)
+    return two(whole / 3600, " h", whole % 3600 / 60, " min");
+  return two(whole / 86'400, " d", whole % 86'400 / 3600, " h");
+}
+
+} // namespace glocal::cli
