@@ -95,6 +95,13 @@ struct contract_copy {
     else if (event.what == watch_event::kind::erase)
       rows.erase(event.entry.key);
   }
+  /// Whether the copy is said to be right: the last of live, suspect and resync.
+  [[nodiscard]] std::optional<enum watch_event::kind> last_mark() const {
+    for (auto event = log.rbegin(); event != log.rend(); ++event)
+      if (event->what != watch_event::kind::put && event->what != watch_event::kind::erase)
+        return event->what;
+    return std::nullopt;
+  }
   [[nodiscard]] std::size_t count(enum watch_event::kind what) const {
     return static_cast<std::size_t>(std::ranges::count(log, what, &watch_event::what));
   }

@@ -78,7 +78,7 @@ private:
   std::map<glocal::store::watch_id, glocal::store::watch_id> ids_;
 };
 
-class store_cluster final : public glocal::store::contract_fixture {
+class store_cluster : public glocal::store::contract_fixture {
 public:
   struct store_host {
     runtime::transport transport;
