@@ -95,7 +95,7 @@ struct remove_path {
 struct install_flow {
   std::uint32_t tenant = 0;
   /// As the initiator's first packet has it.
-  five_tuple forward;
+  five_tuple forward{};
   std::uint32_t path = 0;
   /// The agent's own word for the flow; returned in flow_removed.
   std::uint64_t cookie = 0;
@@ -124,7 +124,7 @@ struct refuse {
 struct remove_flow {
   std::uint32_t tenant = 0;
   /// Either direction.
-  five_tuple tuple;
+  five_tuple tuple{};
 };
 
 using command = std::variant<std::monostate, add_port, remove_port, set_classifier, set_mappings, set_known_rlocs,
@@ -152,7 +152,7 @@ struct packet_in {
   port_id in_port = no_port;
   std::uint32_t tenant = 0;
   /// As the packet has it.
-  five_tuple tuple;
+  five_tuple tuple{};
   /// Service path identifier of a path_miss.
   std::uint32_t spi = 0;
   /// The cookie of the rule that matched.
@@ -167,7 +167,7 @@ enum class removal : std::uint8_t { idle, closed, evicted, commanded };
 /// An owned flow ended.
 struct flow_removed {
   std::uint32_t tenant = 0;
-  five_tuple forward;
+  five_tuple forward{};
   std::uint64_t cookie = 0;
   /// Both directions, as this edge saw them.
   std::uint64_t packets = 0, bytes = 0;

@@ -1,0 +1,665 @@
+// One edge by itself: what each sort of frame leads to, the bounds, and the answers of its agent.
+
+#include "dataplane/switch/testing/bench.hpp"
+
+#include "dataplane/wire/checksum.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace glocal;
+using namespace glocal::dataplane;
+using namespace glocal::dataplane::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// An edge with a host at port 0 (10.1.0.7 behind 10.1.0.1/16), the underlay at port 1 (192.0.1.1, router .254), and
+/// the arms of one function at ports 2 and 3. All neighbours are known, so that what is sent is what the case is about.
+constexpr port_id host = 0, under = 1, in_arm = 2, out_arm = 3;
+constexpr std::uint32_t path = 100;
+
+struct edge : bench {
+  explicit edge(switch_config config = small(), lcore_channel::sizes rings = {}) : bench{config, rings} {
+    order(add_port{attachment(host, "10.1.0.1/16")});
+    order(add_port{underlay(under, "192.0.1.1/24", "192.0.1.254")});
+    order(add_port{arm(in_arm, port_kind::vnf_in, "169.254.1.1/30", "169.254.1.2")});
+    order(add_port{arm(out_arm, port_kind::vnf_out, "169.254.2.1/30", "169.254.2.2")});
+    order(set_known_rlocs{{parse_ip("192.0.2.1").value(), parse_ip("192.0.1.1").value()}});
+    order(set_classifier{http_service()});
+    order(set_mappings{routes()});
+    introduce(*this, host, "10.1.0.7", "10.1.0.1");
+    introduce(*this, under, "192.0.1.254", "192.0.1.1");
+    introduce(*this, in_arm, "169.254.1.2", "169.254.1.1");
+    introduce(*this, out_arm, "169.254.2.2", "169.254.2.1");
+  }
+
+  static std::shared_ptr<const eid_table> routes() {
+    return eid_table::make({local_route("10.1.0.0/16", host), remote_route("0.0.0.0/0", "192.0.2.1"),
+                            remote_route("10.1.9.0/24", "192.0.2.1")})
+        .value();
+  }
+
+  /// The port and TCP or UDP ports of what was sent, inner ones of overlay packets: "1 51514>80".
+  std::vector<std::string> sent_flows() {
+    std::vector<std::string> out;
+    for (const auto& [port, frame] : sent()) {
+      auto what = parsed(frame);
+      packet_buffer buffer{frame};
+      overlay_header header;
+      std::string position;
+      if (port == under && is_overlay(what) && !decapsulate(buffer.view, what, header)) {
+        what = parsed(buffer.frame());
+        if (header.has_nsh)
+          position = " " + std::to_string(header.spi) + "/" + std::to_string(header.si);
+      }
+      out.push_back(std::to_string(port) + position + " " + std::to_string(what.tuple.source_port) + ">" +
+                    std::to_string(what.tuple.destination_port));
+    }
+    return out;
+  }
+};
+
+using flows = std::vector<std::string>;
+
+packet_builder request(std::uint16_t port = 51514, std::uint8_t flags = tcp_flag::syn) {
+  return std::move(packet_builder{}.ip("10.1.0.7", "203.0.113.9").tcp(port, 80, flags));
+}
+packet_builder reply(std::uint16_t port = 51514, std::uint8_t flags = tcp_flag::ack) {
+  return std::move(packet_builder{}.ip("203.0.113.9", "10.1.0.7").tcp(80, port, flags));
+}
+packet_builder query(std::uint16_t port = 5000) {
+  return std::move(packet_builder{}.ip("10.1.0.7", "203.0.113.9").udp(port, 53));
+}
+
+/// `inner` as another edge sends it to this one.
+bytes from_overlay(const bytes& inner, overlay_header header, std::string_view from = "192.0.2.1",
+                   std::string_view to = "192.0.1.1") {
+  packet_buffer buffer{inner};
+  const auto& format = header.has_nsh ? lisp_gpe_nsh() : lisp();
+  const auto through =
+      make_tunnel(format, parse_ip(from).value(), parse_ip(to).value(), edge_mac, host_mac, under, 1600);
+  if (encapsulate(buffer.view, through, header, parsed(inner)))
+    std::abort();
+  return buffer.frame();
+}
+overlay_header at_step(std::uint32_t spi, std::uint8_t si) {
+  return {.spi = spi, .si = si, .has_nsh = true};
+}
+
+/// A path of which the only hop is the local function; of which it is elsewhere.
+path_program here() {
+  return {path, {local_hop(in_arm, out_arm)}};
+}
+path_program elsewhere() {
+  return {path, {remote_hop("192.0.2.1")}};
+}
+
+/// The agent answers a packet-in for `port` with the path.
+void decide(bench& at, const packet_in& question, const path_program& chain, bool owner = true) {
+  at.order(set_path{chain});
+  at.order(install_flow{
+      .tenant = 0, .forward = question.tuple, .path = chain.id, .cookie = 5, .owner = owner, .hold = question.hold});
+}
+
+bytes with_byte(bytes frame, std::size_t at, unsigned value) {
+  frame.at(at) = std::byte(value);
+  return frame;
+}
+
+} // namespace
+
+TEST_CASE("what comes in is dropped under its own reason, or not at all") {
+  const auto syn = request().build();
+  const auto arrival = from_overlay(reply().build(), at_step(path + 1, 255));
+  // Behind Ethernet, IPv4 and UDP: 8 bytes of LISP, then NSH.
+  constexpr std::size_t lisp_at = 14 + 20 + 8, nsh_at = lisp_at + 8;
+  struct row {
+    const char* description;
+    port_id port;
+    bytes frame;
+    const char* drops;
+  };
+  const row rows[] = {
+      {"an empty frame", host, {}, "truncated_ethernet 1"},
+      {"another station's frame", host, packet_builder{request()}.macs(host_mac, host_mac).build(), "not_for_us 1"},
+      {"a packet to the gateway itself that is no echo", host,
+       packet_builder{}.ip("10.1.0.7", "10.1.0.1").tcp(1, 22).build(), "not_for_us 1"},
+      {"a source of another edge", host, packet_builder{}.ip("10.1.9.7", "203.0.113.9").tcp(1, 80).build(),
+       "spoofed_source 1"},
+      {"a source that is attached nowhere", host, packet_builder{}.ip("8.8.8.8", "203.0.113.9").tcp(1, 80).build(),
+       "spoofed_source 1"},
+      {"a loopback source", host, packet_builder{}.ip("127.0.0.1", "203.0.113.9").tcp(1, 80).build(),
+       "martian_source 1"},
+      {"the last hop of a packet", host, packet_builder{request()}.ttl(1).build(), "ttl_expired 1"},
+      {"multicast", host, packet_builder{}.ip("10.1.0.7", "224.0.0.251").udp(5353, 5353).build(), "multicast 1"},
+      {"a whole overlay packet at an attachment, to the gateway", host,
+       packet_builder{}.ip("10.1.0.7", "10.1.0.1").udp(4341, 4341).build(), "not_underlay_port 1"},
+      {"an overlay packet at an attachment, to an edge's RLOC", host,
+       packet_builder{}.ip("10.1.0.7", "192.0.2.1").udp(4341, 4341).build(), "not_underlay_port 1"},
+      {"an overlay packet out of a function", out_arm,
+       packet_builder{}.ip("10.1.0.7", "192.0.2.1").udp(4341, 4341).build(), "not_underlay_port 1"},
+      {"an overlay packet from an RLOC that is no edge", under,
+       from_overlay(reply().build(), at_step(path + 1, 255), "192.0.2.66"), "unknown_rloc 1"},
+      {"an overlay packet for another RLOC", under,
+       from_overlay(reply().build(), at_step(path + 1, 255), "192.0.2.1", "192.0.1.9"), "unexpected_on_underlay 1"},
+      {"a bare host packet on the underlay", under, syn, "unexpected_on_underlay 1"},
+      {"NSH: a later version", under, with_byte(arrival, nsh_at, 0x4f), "bad_nsh_header 1"},
+      {"NSH: longer than the packet", under, with_byte(arrival, nsh_at + 1, 0xff), "nsh_length 1"},
+      {"NSH: shorter than its base header", under, with_byte(arrival, nsh_at + 1, 0xc1), "nsh_length 1"},
+      {"NSH: carries Ethernet", under, with_byte(arrival, nsh_at + 3, 3), "bad_nsh_protocol 1"},
+      {"NSH: its last hop", under, with_byte(with_byte(arrival, nsh_at, 0x00), nsh_at + 1, 0x42), "nsh_ttl_expired 1"},
+      {"LISP-GPE: an unknown next protocol", under, with_byte(arrival, lisp_at + 3, 0x77), "bad_gpe_protocol 1"},
+      {"LISP: cut short", under,
+       [] {
+         auto bare = packet_builder{}.ip("192.0.2.1", "192.0.1.1").udp(4341, 4341).payload("abc").build();
+         return bare;
+       }(),
+       "bad_lisp_header 1"},
+      {"an inner packet from nowhere", under,
+       from_overlay(packet_builder{}.ip("127.0.0.1", "10.1.0.7").udp(1, 2).build(), {}), "martian_source 1"},
+      {"plain LISP for an EID of another edge", under,
+       from_overlay(packet_builder{}.ip("203.0.113.9", "203.0.113.10").udp(1, 2).build(), {}), "no_route 1"},
+      {"a tenant nobody has", under, from_overlay(query().build(), {.instance_id = 9}), "no_route 1"},
+      {"a port that is not there", 9, syn, "unknown_port 1"},
+  };
+  edge it;
+  (void)it.new_drops();
+  for (const auto& [description, port, frame, drops] : rows) {
+    INFO(description);
+    it.receive(port, frame);
+    CHECK(it.new_drops() == drops);
+    CHECK(it.sent().empty());
+    CHECK(it.events().empty());
+  }
+}
+
+TEST_CASE("the edge answers ARP, ND and echo for its own addresses, and nothing else") {
+  edge it;
+  auto both = attachment(host, "10.1.0.1/16");
+  both.addresses.push_back(parse_interface_address("2001:db8::1/64").value());
+  it.order(add_port{both});
+  it.receive(host, arp_request(host_mac, "10.1.0.8", "10.1.0.1"));
+  CHECK(it.sent() == std::vector<sent_frame>{{host, arp_reply(edge_mac, "10.1.0.1", host_mac, "10.1.0.8")}});
+  it.receive(host, arp_request(host_mac, "10.1.0.8", "10.1.0.9"));
+  CHECK(it.sent().empty());
+  it.receive(host, packet_builder{}.ip("10.1.0.8", "10.1.0.1").echo_request(77).payload("x").build());
+  CHECK(
+      it.sent() ==
+      std::vector<sent_frame>{
+          {host,
+           packet_builder{}.macs(edge_mac, host_mac).ip("10.1.0.1", "10.1.0.8").echo_reply(77).payload("x").build()}});
+  it.receive(host, packet_builder{}.ip("2001:db8::8", "2001:db8::1").echo_request(77).build());
+  CHECK(it.sent().size() == 1);
+  // The RLOC too: the underlay's operator may ping it.
+  it.receive(under, packet_builder{}.ip("192.0.1.254", "192.0.1.1").echo_request(1).build());
+  CHECK(it.sent().size() == 1);
+}
+
+TEST_CASE("a flow's first packets are held, raise one packet-in, and go out in order once it is decided") {
+  edge it;
+  it.receive_burst(host, {request(1, tcp_flag::syn).payload("a").build(), request(1).payload("b").build()});
+  it.receive(host, request(1).payload("c").build());
+  const auto asked = it.packet_ins();
+  REQUIRE(asked.size() == 1);
+  CHECK(asked[0].reason == packet_in_reason::rule);
+  CHECK(asked[0].rule_cookie == 7);
+  CHECK(asked[0].in_port == host);
+  CHECK(to_string(asked[0].tuple) == "tcp 10.1.0.7:1 > 203.0.113.9:80");
+  CHECK(asked[0].received_ns == it.now_ns);
+  CHECK(it.sent().empty());
+  CHECK(it.channel.statistics().held_now.value() == 3);
+
+  it.now_ns += 1'000'000;
+  decide(it, asked[0], elsewhere());
+  const auto out = it.sent();
+  REQUIRE(out.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(static_cast<char>(out[i].frame.back()) == "abc"[i]);
+  CHECK(it.channel.statistics().held_now.value() == 0);
+  CHECK(it.channel.statistics().held_peak.value() == 3);
+  CHECK(it.channel.statistics().setup_latency.count() == 1);
+  CHECK(it.channel.statistics().setup_latency.max() == 1'000'000);
+  CHECK(it.channel.statistics().first_packet_delay.max() == 1'000'000);
+  CHECK(it.packet_ins().empty());
+  CHECK(it.new_drops() == "");
+}
+
+TEST_CASE("holds are bounded per flow and in all, and so are packet-ins") {
+  edge it; // 4 packets a flow, 16 in all, 8 holds
+  for (int i = 0; i < 6; ++i)
+    it.receive(host, request(1).build());
+  CHECK(it.new_drops() == "held_flow_full 2");
+  for (std::uint16_t flow = 2; flow < 12; ++flow)
+    it.receive(host, request(flow).build());
+  CHECK(it.new_drops() == "held_total_full 3"); // the ninth hold and its two successors
+  for (std::uint16_t flow = 2; flow < 9; ++flow)
+    it.receive(host, request(flow).build());
+  CHECK(it.new_drops() == "held_total_full 2"); // 4 + 7 were held, and 5 more fit
+  CHECK(it.packet_ins().size() == 8);
+}
+
+TEST_CASE("a packet-in that finds no room is not lost silently, and the flow may ask again") {
+  edge it{bench::small(), {.commands = 64, .events = 2}};
+  for (std::uint16_t flow = 1; flow < 4; ++flow)
+    it.receive(host, request(flow).build());
+  CHECK(it.new_drops() == "packet_in_ring_full 1");
+  CHECK(it.packet_ins().size() == 2);
+  it.receive(host, request(3).build());
+  CHECK(it.packet_ins().size() == 1);
+}
+
+TEST_CASE("without an answer held packets are dropped in bounded time, and the next packet asks afresh") {
+  edge it;
+  it.receive_burst(host, {request().build(), request().build()});
+  const auto asked = it.packet_ins().at(0);
+  it.advance(2499ms);
+  CHECK(it.new_drops() == "");
+  it.advance(1ms);
+  CHECK(it.new_drops() == "hold_timeout 2");
+  CHECK(it.channel.statistics().held_now.value() == 0);
+  // A late answer installs the flow, and releases nothing.
+  decide(it, asked, elsewhere());
+  CHECK(it.sent().empty());
+  it.receive(host, request().build());
+  CHECK(it.sent_flows() == flows{"1 100/255 51514>80"});
+
+  it.receive(host, request(2).build());
+  it.advance(3s);
+  it.receive(host, request(2).build());
+  CHECK(it.packet_ins().size() == 2);
+}
+
+TEST_CASE("a refusal drops what is held under its reason, and what follows until it has lingered") {
+  edge it;
+  it.receive_burst(host, {request().build(), request().build()});
+  it.order(refuse{it.packet_ins().at(0).hold, refuse::verdict::drop, drop_reason::store_unavailable});
+  CHECK(it.new_drops() == "store_unavailable 2");
+  it.receive(host, request().build());
+  CHECK(it.new_drops() == "store_unavailable 1");
+  CHECK(it.packet_ins().empty());
+  it.advance(899ms);
+  it.receive(host, request().build());
+  CHECK(it.packet_ins().empty());
+  it.advance(2ms);
+  it.receive(host, request().build());
+  CHECK(it.packet_ins().size() == 1);
+}
+
+TEST_CASE("a refusal that says pass routes the flow by its destination EID") {
+  edge it;
+  it.receive_burst(host, {request().build(), request().build()});
+  it.order(refuse{it.packet_ins().at(0).hold, refuse::verdict::pass});
+  CHECK(it.sent_flows() == flows{"1 51514>80", "1 51514>80"});
+  it.receive(host, request(51514, tcp_flag::ack).build());
+  CHECK(it.sent_flows() == flows{"1 51514>80"});
+  CHECK(it.packet_ins().empty());
+  CHECK(it.new_drops() == "");
+}
+
+TEST_CASE("answers to what is held no more do no harm") {
+  edge it;
+  it.receive(host, request().build());
+  const auto asked = it.packet_ins().at(0);
+  decide(it, asked, elsewhere());
+  (void)it.sent();
+  it.order(refuse{asked.hold, refuse::verdict::drop, drop_reason::store_unavailable});
+  it.order(refuse{12345, refuse::verdict::pass});
+  decide(it, asked, elsewhere());
+  it.receive(host, request().build());
+  CHECK(it.sent_flows() == flows{"1 100/255 51514>80"});
+  CHECK(it.new_drops() == "");
+}
+
+TEST_CASE("an answer without its path drops what is held") {
+  edge it;
+  it.receive(host, request().build());
+  it.order(install_flow{.forward = parsed(request().build()).tuple, .path = path, .hold = it.packet_ins().at(0).hold});
+  CHECK(it.new_drops() == "unknown_path 1");
+  CHECK(it.channel.statistics().commands_refused.value() == 1);
+}
+
+TEST_CASE("an unknown path is asked for once, whatever flows come on it, and then installs them itself") {
+  edge it;
+  it.receive(under, from_overlay(request(1).build(), at_step(path, 255)));
+  it.receive(under, from_overlay(request(2).build(), at_step(path, 255)));
+  it.receive(under, from_overlay(reply(3).build(), at_step(path + 1, 255)));
+  const auto asked = it.packet_ins();
+  REQUIRE(asked.size() == 1);
+  CHECK(asked[0].reason == packet_in_reason::path_miss);
+  CHECK(asked[0].spi == path);
+  CHECK(asked[0].si == 255);
+  CHECK(asked[0].in_port == no_port);
+  it.order(set_path{here()});
+  CHECK(it.sent_flows() == flows{"2 1>80", "2 2>80", "3 80>3"});
+  // The function gives back what it got.
+  it.receive(out_arm, request(1).build());
+  it.receive(in_arm, reply(1).build());
+  CHECK(it.sent_flows() == flows{"1 100/254 1>80", "0 80>1"});
+  CHECK(it.packet_ins().empty());
+  CHECK(it.new_drops() == "");
+}
+
+TEST_CASE("a path the store does not know is dropped, and asked for again later") {
+  edge it;
+  it.receive(under, from_overlay(request().build(), at_step(path, 255)));
+  it.order(refuse{it.packet_ins().at(0).hold, refuse::verdict::drop, drop_reason::unknown_path});
+  it.receive(under, from_overlay(request().build(), at_step(path, 255)));
+  CHECK(it.new_drops() == "unknown_path 2");
+  it.advance(901ms);
+  it.receive(under, from_overlay(request().build(), at_step(path, 255)));
+  CHECK(it.packet_ins().size() == 1);
+  it.advance(3s);
+  CHECK(it.new_drops() == "hold_timeout 1");
+}
+
+TEST_CASE("a position beyond the end of the path is an error") {
+  edge it;
+  it.order(set_path{here()});
+  it.receive(under, from_overlay(request().build(), at_step(path, 253)));
+  it.receive(under, from_overlay(request().build(), at_step(path, 0)));
+  CHECK(it.new_drops() == "bad_service_index 2");
+}
+
+TEST_CASE("a reply that misses asks for its flow; the answer may come from another edge's decision") {
+  edge it;
+  const auto answer = packet_builder{}.ip("10.1.0.7", "203.0.113.9").tcp(80, 40000).build();
+  it.receive(host, answer);
+  const auto asked = it.packet_ins().at(0);
+  CHECK(asked.reason == packet_in_reason::reply_rule);
+  it.order(set_path{elsewhere()});
+  it.order(install_flow{.forward = asked.tuple.reversed(), .path = path, .cookie = 3, .hold = asked.hold});
+  CHECK(it.sent_flows() == flows{"1 101/255 80>40000"});
+}
+
+TEST_CASE("what a function emits of a flow nobody sent into it is asked about, then dropped for a while") {
+  edge it;
+  it.receive(out_arm, request().build());
+  const auto asked = it.packet_ins().at(0);
+  CHECK(asked.reason == packet_in_reason::vnf_miss);
+  CHECK(asked.in_port == out_arm);
+  // The store knows the flow, but its path does not lead through this function.
+  it.order(set_path{elsewhere()});
+  it.order(install_flow{.forward = asked.tuple, .path = path, .hold = asked.hold});
+  CHECK(it.new_drops() == "vnf_unknown_flow 1");
+  it.receive(out_arm, request().build());
+  CHECK(it.new_drops() == "vnf_unknown_flow 1");
+  CHECK(it.packet_ins().empty());
+}
+
+TEST_CASE("flows end by idleness, and the owner is told with their counts") {
+  edge it;
+  it.receive(host, request().build());
+  decide(it, it.packet_ins().at(0), here());
+  it.receive(out_arm, request().build());
+  it.receive(under, from_overlay(reply().build(), at_step(path + 1, 255)));
+  it.advance(59s);
+  CHECK(it.events().empty());
+  it.receive(under, from_overlay(reply().build(), at_step(path + 1, 255))); // either direction keeps it
+  it.advance(59s);
+  CHECK(it.events().empty());
+  it.advance(2s);
+  const auto news = it.events();
+  REQUIRE(news.size() == 1);
+  const auto ended = std::get<flow_removed>(news[0]);
+  CHECK(ended.why == removal::idle);
+  CHECK(ended.cookie == 5);
+  CHECK(to_string(ended.forward) == "tcp 10.1.0.7:51514 > 203.0.113.9:80");
+  CHECK(ended.packets == 4);
+  CHECK(ended.bytes == 4 * 40);
+  CHECK(it.channel.statistics().flows_now.value() == 0);
+  CHECK(it.bench::edge.deadline() == UINT64_MAX);
+}
+
+TEST_CASE("a TCP connection closed from both sides ends soon, one closed from one side does not") {
+  edge it;
+  it.receive(host, request().build());
+  decide(it, it.packet_ins().at(0), elsewhere());
+  const auto back = [&](std::uint8_t flags) {
+    it.receive(under, from_overlay(reply(51514, flags).build(), at_step(path + 1, 254)));
+  };
+  it.receive(host, request(51514, tcp_flag::fin | tcp_flag::ack).build());
+  it.advance(10s);
+  CHECK(it.events().empty());
+  back(tcp_flag::fin | tcp_flag::ack);
+  it.advance(1s);
+  CHECK(it.events().empty());
+  it.advance(3s);
+  const auto news = it.events();
+  REQUIRE(news.size() == 1);
+  CHECK(std::get<flow_removed>(news[0]).why == removal::closed);
+}
+
+TEST_CASE("RST closes at once, and a new SYN opens the tuple again") {
+  edge it;
+  it.receive(host, request().build());
+  decide(it, it.packet_ins().at(0), elsewhere());
+  it.receive(host, request(51514, tcp_flag::rst).build());
+  it.advance(1s);
+  it.receive(host, request(51514, tcp_flag::syn).build());
+  it.advance(30s);
+  CHECK(it.events().empty());
+  it.receive(host, request(51514, tcp_flag::rst).build());
+  it.advance(4s);
+  CHECK(it.events().size() == 1);
+}
+
+TEST_CASE("an end that finds no room in the ring is told later") {
+  edge it{bench::small(), {.commands = 64, .events = 2}};
+  for (std::uint16_t flow = 1; flow < 4; ++flow) {
+    it.receive(host, request(flow).build());
+    decide(it, it.packet_ins().at(0), elsewhere());
+  }
+  it.order(remove_path{path});
+  CHECK(it.events().size() == 2);
+  it.advance(2s);
+  const auto late = it.events();
+  REQUIRE(late.size() == 1);
+  CHECK(std::get<flow_removed>(late[0]).why == removal::evicted);
+  CHECK(it.channel.statistics().flows_now.value() == 0);
+}
+
+TEST_CASE("the agent ends a flow, a path and a port") {
+  edge it;
+  const auto install = [&](std::uint16_t port) {
+    it.receive(host, request(port).build());
+    decide(it, it.packet_ins().at(0), here());
+    (void)it.sent();
+  };
+  const auto reasons = [&] {
+    std::vector<removal> out;
+    for (const auto& each : it.events())
+      out.push_back(std::get<flow_removed>(each).why);
+    return out;
+  };
+  install(1);
+  it.order(remove_flow{0, parsed(reply(1).build()).tuple});
+  CHECK(reasons() == std::vector{removal::commanded});
+  it.receive(host, request(1).build());
+  CHECK(it.packet_ins().size() == 1);
+
+  install(2);
+  it.order(remove_path{path});
+  CHECK(reasons() == std::vector{removal::evicted});
+
+  install(3);
+  it.order(remove_port{out_arm});
+  CHECK(reasons() == std::vector{removal::evicted});
+  it.receive(out_arm, request(3).build());
+  CHECK(it.new_drops() == "unknown_port 1");
+  it.order(remove_flow{0, parsed(request(77).build()).tuple});
+  it.order(remove_port{9});
+  it.order(remove_path{8});
+  CHECK(it.channel.statistics().commands_refused.value() == 3);
+}
+
+TEST_CASE("an EID that moves takes its flows with it at their next packet, and its old port no longer vouches for it") {
+  edge it;
+  it.receive(host, request().build());
+  decide(it, it.packet_ins().at(0), {path, {}});
+  it.receive(host, query().build());
+  CHECK(it.sent_flows() == flows{"1 100/255 51514>80", "1 5000>53"});
+  it.receive(under, from_overlay(reply().build(), at_step(path + 1, 255)));
+  CHECK(it.sent_flows() == flows{"0 80>51514"});
+
+  it.order(set_mappings{eid_table::make({remote_route("0.0.0.0/0", "192.0.2.1")}).value()});
+  it.receive(host, request(51514, tcp_flag::ack).build());
+  it.receive(host, query().build());
+  CHECK(it.new_drops() == "spoofed_source 2");
+  it.receive(under, from_overlay(reply().build(), at_step(path + 1, 255)));
+  CHECK(it.sent_flows() == flows{"1 101/255 80>51514"}); // on to where the EID is now
+}
+
+TEST_CASE("new rules take new connections and leave established ones alone") {
+  edge it;
+  it.order(set_classifier{linear_classifier_of({})});
+  it.receive(host, request(1).build());
+  it.receive(host, query(1).build());
+  CHECK(it.sent().size() == 2);
+  it.order(set_classifier{http_service()});
+  it.receive(host, request(1, tcp_flag::ack).build());
+  CHECK(it.sent().size() == 1);
+  it.receive(host, request(1, tcp_flag::syn).build());
+  CHECK(it.packet_ins().size() == 1);
+  it.receive(host, query(1).build());
+  CHECK(it.sent().size() == 1);
+}
+
+TEST_CASE("a next hop is asked for once per interval, then its packets go out in order or are dropped") {
+  edge it;
+  const auto to_neighbour = [](std::uint16_t port) {
+    return packet_builder{}.ip("10.1.0.7", "10.1.0.99").udp(port, 1).build();
+  };
+  it.receive_burst(host, {to_neighbour(1), to_neighbour(2), to_neighbour(3), to_neighbour(4)});
+  CHECK(it.new_drops() == "held_flow_full 1"); // 3 per neighbour
+  auto out = it.sent();
+  REQUIRE(out.size() == 1);
+  CHECK(out[0].frame == arp_request(edge_mac, "10.1.0.1", "10.1.0.99"));
+  it.advance(150ms);
+  CHECK(it.sent().size() == 1);
+  it.receive(host, arp_reply(host_mac, "10.1.0.99", edge_mac, "10.1.0.1"));
+  CHECK(it.sent_flows() == flows{"0 1>1", "0 2>1", "0 3>1"});
+  it.advance(1s);
+  CHECK(it.sent().empty());
+
+  it.receive(host, packet_builder{}.ip("10.1.0.7", "10.1.0.98").udp(1, 1).build());
+  it.advance(749ms);
+  CHECK(it.new_drops() == "");
+  it.advance(1ms);
+  CHECK(it.new_drops() == "neighbour_unresolved 1");
+  CHECK(it.sent().size() == 5);
+}
+
+TEST_CASE("neighbours are learned from answers to questions and from who is on the link, from nobody else") {
+  edge it;
+  const mac_address thief{{2, 0, 0, 0, 0, 0x66}};
+  const auto probe = packet_builder{}.ip("10.1.0.7", "10.1.0.50").udp(1, 1).build();
+  it.receive(host, arp_reply(thief, "10.1.0.50", edge_mac, "10.1.0.1")); // unasked
+  it.receive(host, probe);
+  auto out = it.sent();
+  REQUIRE(out.size() == 1);
+  CHECK(parsed(out[0].frame).kind == packet_kind::arp);
+  // Nobody can take the gateway's own address, nor announce one that is not on this link.
+  it.receive(host, arp_request(thief, "192.0.1.254", "10.1.0.1"));
+  it.receive(host, arp_request(thief, "10.1.0.1", "10.1.0.1"));
+  (void)it.sent();
+  it.receive(host, arp_reply(host_mac, "10.1.0.50", edge_mac, "10.1.0.1"));
+  CHECK(it.sent_flows() == flows{"0 1>1"});
+}
+
+TEST_CASE("a neighbour that answers no more is given up, one that does is asked rarely") {
+  edge it;
+  const auto packet = packet_builder{}.ip("203.0.113.9", "10.1.0.7").udp(1, 1).build();
+  it.receive(under, from_overlay(packet, {}));
+  CHECK(it.sent().size() == 1);
+  it.advance(30s);
+  it.receive(under, from_overlay(packet, {})); // used while it is asked again
+  CHECK(it.sent().size() == 2);
+  for (int i = 0; i < 4; ++i) {
+    it.advance(150ms);
+    it.receive(under, from_overlay(packet, {}));
+  }
+  it.advance(150ms);
+  (void)it.sent();
+  it.receive(under, from_overlay(packet, {}));
+  const auto out = it.sent();
+  REQUIRE(out.size() == 1); // only the question: the packet waits
+  CHECK(parsed(out[0].frame).kind == packet_kind::arp);
+  it.receive(host, arp_reply(host_mac, "10.1.0.7", edge_mac, "10.1.0.1"));
+  CHECK(it.sent_flows() == flows{"0 1>1"});
+}
+
+TEST_CASE("a full table costs a flow its entry, never the packets of others") {
+  auto config = bench::small();
+  config.flows = 2;
+  edge it{config};
+  for (std::uint16_t flow = 1; flow < 4; ++flow)
+    it.receive(host, query(flow).build());
+  CHECK(it.sent_flows() == flows{"1 1>53", "1 2>53", "1 3>53"}); // the third goes without
+  it.receive(host, request().build());
+  CHECK(it.new_drops() == "table_full 1");
+  it.order(set_path{here()});
+  it.receive(under, from_overlay(request().build(), at_step(path, 255)));
+  CHECK(it.new_drops() == "table_full 1");
+}
+
+TEST_CASE("packets longer than the way out takes are dropped there") {
+  edge it;
+  auto narrow = underlay(under, "192.0.1.1/24", "192.0.1.254");
+  narrow.mtu = 1400;
+  it.order(add_port{narrow});
+  it.receive(host, query().payload(std::string(1400, 'x')).build());
+  CHECK(it.new_drops() == "mtu_exceeded 1");
+  it.receive(host, packet_builder{}.ip("10.1.0.7", "10.1.0.7").udp(1, 1).payload(std::string(1500, 'x')).build());
+  CHECK(it.new_drops() == "mtu_exceeded 1");
+}
+
+TEST_CASE("what a port does not take is counted, and its buffer is not lost") {
+  edge it;
+  it.sink.jammed = {under};
+  it.receive(host, query().build());
+  CHECK(it.new_drops() == "tx_full 1");
+  CHECK(it.channel.statistics().ports[under].tx_packets.value() == 1); // the ARP answer of the set-up
+  CHECK(it.sink.live() == 0);
+}
+
+TEST_CASE("commands out of their bounds are refused where they are submitted") {
+  edge it;
+  const auto is_refused = [&](command order) {
+    const auto result = it.channel.submit(std::move(order));
+    return !result && result.error() == submit_error::invalid;
+  };
+  CHECK(is_refused(command{}));
+  CHECK(is_refused(remove_port{max_ports}));
+  CHECK(is_refused(set_classifier{}));
+  CHECK(is_refused(set_mappings{}));
+  CHECK(is_refused(set_path{{path + 1, {}}}));
+  CHECK(is_refused(install_flow{.path = path + 1}));
+  CHECK(is_refused(remove_path{max_spi + 1}));
+  auto odd = attachment(0, "10.1.0.1/16");
+  odd.addresses.resize(max_port_addresses + 1);
+  CHECK(is_refused(add_port{odd}));
+  CHECK(it.channel.submit(remove_port{0}).has_value());
+}
+
+TEST_CASE("an agent that is ahead of the switch is told to wait") {
+  lcore_channel border{{.commands = 2, .events = 2}, [] {}, [] {}};
+  CHECK(border.submit(remove_path{2}).has_value());
+  CHECK(border.submit(remove_path{2}).has_value());
+  command third = set_path{here()};
+  CHECK(border.submit(std::move(third)).error() == submit_error::busy);
+  CHECK(std::get<set_path>(third).path == here()); // untouched
+}
+
+TEST_CASE("what a command replaces is freed by the agent, not by the lcore") {
+  edge it;
+  std::weak_ptr<const eid_table> old;
+  {
+    auto table = edge::routes();
+    old = table;
+    it.order(set_mappings{std::move(table)});
+  }
+  it.order(set_mappings{edge::routes()});
+  CHECK_FALSE(old.expired()); // retired, on its way back
+  it.order(remove_path{8});
+  CHECK(old.expired());
+}
