@@ -56,7 +56,7 @@ struct bind_services {
   std::vector<service_binding> services;
 };
 
-/// VNF host → switch agent: opens the ports of an instance; answered with unit when the switch has them, else with an
+/// VNF host → switch agent: opens the ports of an instance; answered (with nothing) when the switch has them, else with an
 /// error that says why.
 struct open_instance {
   std::string instance;

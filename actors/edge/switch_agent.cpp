@@ -354,7 +354,7 @@ void switch_agent::refresh_routes() {
   submit(set_known_rlocs{{rlocs.begin(), rlocs.end()}});
 }
 
-caf::result<caf::unit_t> switch_agent::open(const open_instance& instance) {
+caf::result<void> switch_agent::open(const open_instance& instance) {
   // Directly, not by way of the waiting commands: the caller wants to know whether the device could be opened.
   for (const auto& port : {instance.in, instance.out}) {
     const auto opened = southbound_.submit(add_port{port});
@@ -364,7 +364,7 @@ caf::result<caf::unit_t> switch_agent::open(const open_instance& instance) {
   }
   local_[instance.instance] = {instance.in.id, instance.out.id};
   mark_stale(false);
-  return caf::unit;
+  return {};
 }
 
 void switch_agent::close(const close_instance& instance) {

@@ -82,7 +82,7 @@ private:
   void mark_stale(bool routes);
   void refresh();
   void refresh_routes();
-  caf::result<caf::unit_t> open(const open_instance& instance);
+  caf::result<void> open(const open_instance& instance);
   void close(const close_instance& instance);
   void submit(dataplane::command order);
   void submit_waiting();

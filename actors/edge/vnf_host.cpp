@@ -136,7 +136,7 @@ void vnf_host::open_arms(const model::instantiate_request& wanted, started_vnf s
     return fail(name, agent ? "no port number is free" : "the switch agent is not running", promise);
   request(agent, std::chrono::milliseconds{10'000}, open_instance{name, started.in, started.out})
       .then(
-          [this, name, promise](caf::unit_t) mutable {
+          [this, name, promise]() mutable {
             auto& running = hosted_[name];
             running.running = true;
             spdlog::info("instance {} runs on ports {} and {}", name, running.in_arm, running.out_arm);
@@ -193,7 +193,8 @@ void vnf_host::fail(const std::string& name, const std::string& why, reply_promi
   note_error(name + ": " + why);
   spdlog::error("instance {} could not be started: {}", name, why);
   hosted_.erase(name);
-  send(driver_actor_, driver_stop{name});
+  request(driver_actor_, instantiate_timeout, driver_stop{name})
+      .then([](const driver_answer&) {}, [](const caf::error&) {});
   promise.deliver(reply_message({std::nullopt, why}));
 }
 
