@@ -128,7 +128,8 @@ bool edge_switch::program(std::uint32_t index, displaced_holds& displaced) noexc
   flow.eid_generation = eid_generation_;
   flow.routes = {eids_->lookup(flow.tenant, flow.forward.destination), eids_->lookup(flow.tenant, flow.forward.source)};
   const auto reverse_tuple = flow.forward.reversed();
-  for (const auto& entry : flow_program::make(flow.tenant, flow.forward, slot.program, *eids_).entries()) {
+  const auto wanted = flow_program::make(flow.tenant, flow.forward, slot.program, *eids_);
+  for (const auto& entry : wanted.entries()) {
     const flow_key key{entry.where, entry.step.way == direction::forward ? flow.forward : reverse_tuple};
     if (const auto* standing = flows_.find(key)) {
       const auto other = standing->flow;

@@ -44,7 +44,9 @@ public:
   [[nodiscard]] static flow_program make(std::uint32_t tenant, const five_tuple& forward, const path_program& path,
                                          const eid_table& eids) noexcept;
 
-  [[nodiscard]] std::span<const flow_entry> entries() const noexcept { return {entries_.data(), count_}; }
+  /// Refused on a temporary: a loop over it would outlive it.
+  [[nodiscard]] std::span<const flow_entry> entries() const& noexcept { return {entries_.data(), count_}; }
+  std::span<const flow_entry> entries() && = delete;
 
 private:
   void add_direction(direction way, std::uint32_t tenant, const path_program& path, const eid_route* source,

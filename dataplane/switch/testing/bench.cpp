@@ -29,7 +29,7 @@ packet recording_sink::make(const bytes& frame, port_id in_port) {
     fail("frame longer than a buffer");
   auto* storage = new std::byte[headroom + room];
   ++live_;
-  std::memcpy(storage + headroom, frame.data(), frame.size());
+  std::ranges::copy(frame, storage + headroom);
   return {.data = storage + headroom,
           .handle = storage,
           .length = static_cast<std::uint32_t>(frame.size()),
