@@ -110,8 +110,7 @@ private:
         manos.push_back(i);
     }
     if (config_.nodes.empty())
-      return static_cast<void>(
-          report_.error({"nodes"}, "a cluster needs nodes", "add a node with the roles edge, store and mano"));
+      return; // reported by the first pass
     const auto lacks = [&](std::string_view what) {
       report_.error({"nodes"}, "no node has the role " + quoted(what),
                     "add " + quoted(what) + " to the roles of a node");

@@ -37,7 +37,11 @@ public:
       choice<poll_mode>(v, {{"adaptive", poll_mode::adaptive}, {"busy", poll_mode::busy}}, out.poll);
     });
     with(root, "store", [&](auto& v) { store(v, out.store); });
-    with(root, "nodes", [&](auto& v) { list(v, "nodes", out.nodes, [&](auto& e, auto& to) { node(e, to); }); });
+    with(root, "nodes", [&](auto& v) {
+      if (v.what == kind::sequence && v.children.empty())
+        report_.error(v, "a cluster needs nodes", "add a node with the roles edge, store and mano");
+      list(v, "nodes", out.nodes, [&](auto& e, auto& to) { node(e, to); });
+    });
     with(root, "vnf_classes",
          [&](auto& v) { list(v, "VNF classes", out.vnf_classes, [&](auto& e, auto& to) { vnf_class(e, to); }); });
     with(root, "instances",
@@ -215,7 +219,7 @@ private:
         rule.protocol = *parsed;
       else
         report_.error(e, quoted(e.text) + " is no protocol",
-                      suggest(e.text, {"tcp", "udp", "icmp", "icmp6", "sctp"}, "protocols, beside 0 to 255"));
+                      suggest(e.text, {"tcp", "udp", "icmp", "icmp6", "sctp"}, "protocols beside 0 to 255"));
     });
     with(v, "source", [&](auto& e) { prefix(e, rule.source.emplace()); });
     with(v, "destination", [&](auto& e) { prefix(e, rule.destination.emplace()); });

@@ -65,7 +65,7 @@ std::string suggest(std::string_view word, const std::vector<std::string_view>& 
     return "did you mean " + quoted(best) + "?";
   if (known.empty())
     return "there are no " + std::string{what};
-  auto out = std::string{what} + ": ";
+  auto out = "known " + std::string{what} + ": ";
   for (std::size_t i = 0; i < known.size() && i < most_listed; ++i)
     out += (i == 0 ? "" : ", ") + std::string{known[i]};
   return known.size() > most_listed ? out + ", ..." : out;

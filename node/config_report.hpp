@@ -41,7 +41,7 @@ private:
 /// For messages: in quotes, cut to a readable length, without control characters.
 [[nodiscard]] std::string quoted(std::string_view text);
 
-/// `did you mean 'x'?` for the one of `known` that is a slip away from `word`, else `one of: a, b, c`.
+/// `did you mean 'x'?` for the one of `known` that is a slip away from `word`, else `known keys: a, b, c`.
 [[nodiscard]] std::string suggest(std::string_view word, const std::vector<std::string_view>& known,
                                   std::string_view what);
 

@@ -442,6 +442,12 @@ TEST_CASE("roles, ports and chains that make no sense are reported") {
              Catch::Contains("a chain of 17 classes"));
 }
 
+TEST_CASE("a cluster without nodes says just that") {
+  CHECK(errors_of("{cluster: lab, management: 10.0.0.0/24, underlay: {}, nodes: []}") ==
+        std::vector<std::string>{"lab.yaml:1:62: error: a cluster needs nodes\n  help: add a node with the roles edge, "
+                                 "store and mano"});
+}
+
 TEST_CASE("every error of a file is reported at once, in file order") {
   auto text = with("mtu: 1700", "mtu: 17");
   text.replace(text.find("edge]"), 5, "egde]");
