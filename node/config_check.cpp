@@ -247,8 +247,9 @@ private:
     }
     for (std::size_t i = 0; i < config_.underlay.links.size(); ++i) {
       const auto& link = config_.underlay.links[i];
-      const bool known = refers(routers_, link.first, {"underlay", "links", i, "between", std::size_t{0}}, "router") &
-                         refers(routers_, link.second, {"underlay", "links", i, "between", std::size_t{1}}, "router");
+      const bool first = refers(routers_, link.first, {"underlay", "links", i, "between", std::size_t{0}}, "router");
+      const bool second = refers(routers_, link.second, {"underlay", "links", i, "between", std::size_t{1}}, "router");
+      const bool known = first && second;
       if (known && link.first == link.second)
         report_.error({"underlay", "links", i, "between"}, "a link from " + quoted(link.first) + " to itself",
                       "name two routers");

@@ -144,7 +144,7 @@ int shell_status(int wait_status) {
 }
 
 pid_t wait_for(pid_t pid, int& wait_status) {
-  pid_t done;
+  pid_t done = -1;
   do
     done = ::waitpid(pid, &wait_status, 0);
   while (done < 0 && errno == EINTR);
@@ -175,7 +175,7 @@ expected<command_output, process_error> run(const command& what) {
     const auto ready = ::poll(watched, 3, left);
     if (left == 0 && ready <= 0) {
       ::kill(-child->pid, SIGKILL);
-      int ignored;
+      int ignored = 0;
       wait_for(child->pid, ignored);
       return unexpected{process_error{process_error::kind::timed_out,
                                       shown(what.argv) + ": not done after " + std::to_string(what.timeout.count()) +

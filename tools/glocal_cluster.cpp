@@ -207,6 +207,7 @@ int exec(const std::string& cluster, const std::string& host, const std::vector<
   std::error_code failure;
   const auto line = found.state->place()->enter(command, where->second, fs::current_path(failure));
   std::vector<char*> argv;
+  argv.reserve(line.size() + 1);
   for (const auto& word : line)
     argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);

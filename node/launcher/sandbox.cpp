@@ -121,7 +121,7 @@ void mount_all(int said, const std::string& kept) {
 }
 
 [[noreturn]] void be_holder(int said, int go, const std::string& kept) {
-  char byte;
+  char byte = 0;
   if (::read(go, &byte, 1) != 1)
     ::_exit(0); // the creator died or called it off: nothing was made yet
   ::setsid();

@@ -17,6 +17,13 @@ struct device {
   std::string network_namespace, name;
 };
 
+/// Appends one line of words.
+template <class... Word>
+void line(std::string& to, const Word&... words) {
+  ((to += words), ...);
+  to += '\n';
+}
+
 class planner {
 public:
   explicit planner(const cluster_config& config) : config_{config} {}
@@ -48,7 +55,7 @@ public:
     }
     // GSO frames of 64 KB and unfilled checksums must not reach a port that takes frames as they are.
     for (const auto& [where, name] : data_plane_)
-      out.push_back({"offloads of " + name + " in " + where, where, offloads_off(name), {}});
+      out.push_back({"offloads of a data plane link", where, offloads_off(name), {}});
     ip("the management network", "", bridge_up_);
     for (const auto& [where, lines] : inside_)
       ip("addresses and routes of " + where, where, lines);
@@ -62,15 +69,18 @@ private:
 
   void make_namespaces() {
     const auto add = [&](const std::string& name, bool ipv6) {
-      root_ += "netns add " + name + "\n";
+      line(root_, "netns add ", name);
       inside_[name] = "link set lo up\n";
       settings_[name] = {"net.ipv6.conf.all.disable_ipv6=" + std::string{ipv6 ? "0" : "1"},
                          "net.ipv6.conf.default.disable_ipv6=" + std::string{ipv6 ? "0" : "1"},
                          // Addresses are ours to check: no second of tentative state.
                          "net.ipv6.conf.default.accept_dad=0"};
     };
+    const bool ipv6_underlay = std::any_of(config_.nodes.begin(), config_.nodes.end(), [](const auto& node) {
+      return node.underlay && !node.underlay->rloc.address.is_v4();
+    });
     for (const auto& router : config_.underlay.routers) {
-      add(router, true);
+      add(router, ipv6_underlay);
       auto& settings = settings_[router];
       settings.insert(settings.end(), {"net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1",
                                        "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0"});
@@ -87,24 +97,29 @@ private:
   }
 
   void make_management() {
-    const std::string bridge = "mgmt", node_end{management_interface};
-    root_ += "link set lo up\nlink add name " + bridge + " type bridge\n";
-    bridge_up_ = "link set " + bridge + " up\n";
+    line(root_, "link set lo up");
+    line(root_, "link add name mgmt type bridge");
+    line(bridge_up_, "link set mgmt up");
     std::size_t index = 0;
     for (const auto& node : config_.nodes) {
       const auto port = "mgmt-p" + std::to_string(index++);
-      root_ += "link add name " + node_end + " netns " + node.name + " type veth peer name " + port + "\n";
-      root_ += "link set " + port + " master " + bridge + "\n";
-      bridge_up_ += "link set " + port + " up\n";
-      inside_[node.name] += "addr add " + text(node.control.address, config_.management.length) + " dev " + node_end +
-                            "\nlink set " + node_end + " up\n";
+      line(root_, "link add name ", management_interface, " netns ", node.name, " type veth peer name ", port);
+      line(root_, "link set ", port, " master mgmt");
+      line(bridge_up_, "link set ", port, " up");
+      bring_up({node.name, std::string{management_interface}}, text(node.control.address, config_.management.length));
     }
   }
 
+  void bring_up(const device& what, const std::string& address) {
+    auto& lines = inside_[what.network_namespace];
+    line(lines, "addr add ", address, " dev ", what.name);
+    line(lines, "link set ", what.name, " up");
+  }
+
   void make_pair(const device& one, const device& other, std::uint16_t mtu) {
-    const auto size = " mtu " + std::to_string(mtu);
-    root_ += "link add name " + one.name + size + " netns " + one.network_namespace + " type veth peer name " +
-             other.name + size + " netns " + other.network_namespace + "\n";
+    const auto size = std::to_string(mtu);
+    line(root_, "link add name ", one.name, " mtu ", size, " netns ", one.network_namespace, " type veth peer name ",
+         other.name, " mtu ", size, " netns ", other.network_namespace);
     for (const auto& end : {one, other})
       data_plane_.push_back(end);
   }
@@ -112,7 +127,7 @@ private:
   /// The kernel's end of what DPDK opens: up, but the kernel neither answers on it nor takes anything from it. Strict
   /// reverse-path filtering drops what it sees, as no route leads back; or hosts could reach the control address.
   void make_blind(const device& end) {
-    inside_[end.network_namespace] += "link set " + end.name + " arp off up\n";
+    line(inside_[end.network_namespace], "link set ", end.name, " arp off up");
     auto& settings = settings_[end.network_namespace];
     settings.push_back("net.ipv6.conf." + end.name + ".disable_ipv6=1");
     settings.push_back("net.ipv4.conf." + end.name + ".rp_filter=1");
@@ -125,8 +140,7 @@ private:
     const device here{node.name, underlay_interface(config_, node.name)}, there{port.router, next_port(port.router)};
     make_pair(here, there, config_.underlay.mtu);
     make_blind(here);
-    inside_[port.router] += "addr add " + text(port.gateway, port.rloc.length) + " dev " + there.name + "\nlink set " +
-                            there.name + " up\n";
+    bring_up(there, text(port.gateway, port.rloc.length));
     subnets_[port.router].push_back(port.rloc.subnet());
   }
 
@@ -137,15 +151,15 @@ private:
     make_blind(here);
     auto& lines = inside_[there.network_namespace];
     for (const auto& address : attachment.host->addresses)
-      lines += "addr add " + to_string(address) + " dev eth0\n";
-    lines += "link set eth0 up\n";
+      line(lines, "addr add ", to_string(address), " dev eth0");
+    line(lines, "link set eth0 up");
     std::set<ip_family> routed;
     for (const auto& gateway : attachment.gateways) {
       const auto& addresses = attachment.host->addresses;
       const bool local = std::any_of(addresses.begin(), addresses.end(),
                                      [&](const auto& one) { return one.subnet() == gateway.subnet(); });
       if (local && routed.insert(gateway.address.family).second)
-        lines += "route add default via " + to_string(gateway.address) + " dev eth0\n";
+        line(lines, "route add default via ", to_string(gateway.address), " dev eth0");
     }
   }
 
@@ -155,8 +169,7 @@ private:
     auto address = link.subnet.address;
     for (const auto* end : {&first, &second}) {
       ++address.octets[address.is_v4() ? 3 : 15]; // a subnet of four or more: no carry
-      inside_[end->network_namespace] +=
-          "addr add " + text(address, link.subnet.length) + " dev " + end->name + "\nlink set " + end->name + " up\n";
+      bring_up(*end, text(address, link.subnet.length));
       addresses_[{link.first, link.second}].push_back(address);
     }
     subnets_[link.first].push_back(link.subnet);
@@ -178,7 +191,8 @@ private:
     for (const auto& start : config_.underlay.routers) {
       std::map<std::string, ip_address> via{{start, {}}};
       std::set<ip_prefix> known{subnets_[start].begin(), subnets_[start].end()};
-      std::queue<std::string> open{{start}};
+      std::queue<std::string> open;
+      open.push(start);
       for (; !open.empty(); open.pop())
         for (const auto& [router, address] : neighbours[open.front()]) {
           const auto& next_hop = open.front() == start ? address : via.at(open.front());
@@ -187,7 +201,7 @@ private:
           open.push(router);
           for (const auto& subnet : subnets_[router])
             if (known.insert(subnet).second)
-              inside_[start] += "route add " + to_string(subnet) + " via " + to_string(next_hop) + "\n";
+              line(inside_[start], "route add ", to_string(subnet), " via ", to_string(next_hop));
         }
     }
   }
