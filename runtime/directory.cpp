@@ -1,6 +1,7 @@
 #include "runtime/directory.hpp"
 
 #include <caf/abstract_actor.hpp>
+#include <caf/actor_addr.hpp>
 #include <caf/actor_cast.hpp>
 
 #include <mutex>

@@ -35,7 +35,7 @@ struct address {
 }
 
 /// Largest body a frame carries. A whole scan page or class digest fits; what is bigger is cut by its family.
-inline constexpr std::size_t max_body_bytes = 1024 * 1024;
+inline constexpr std::size_t max_body_bytes = std::size_t{1} << 20;
 
 struct wire_message {
   std::uint16_t kind = 0;

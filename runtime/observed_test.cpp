@@ -151,8 +151,8 @@ TEST_CASE("all of a ring is drained in batches, sharing the worker") {
   sim.run();
   std::vector<int> sent(5000);
   std::iota(sent.begin(), sent.end(), 0);
-  for (int value : sent)
-    REQUIRE(ring.push(std::move(value)));
+  for (const int value : sent)
+    REQUIRE(ring.push(int{value}));
   REQUIRE(ring.disarm());
   CHECK_FALSE(ring.disarm()); // one wake-up, however much is pushed
   caf::anon_send(actor, wake_atom_v);

@@ -33,7 +33,7 @@ caf::actor simulation::own(caf::actor actor) {
   return owned_.emplace_back(std::move(actor));
 }
 
-std::shared_ptr<outcome> simulation::ask(const transport& from, const address& to, wire_message message,
+std::shared_ptr<outcome> simulation::ask(const transport& from, const address& to, const wire_message& message,
                                          std::chrono::milliseconds timeout) {
   auto result = std::make_shared<outcome>();
   system_.spawn([=](caf::event_based_actor* self) {
@@ -44,7 +44,7 @@ std::shared_ptr<outcome> simulation::ask(const transport& from, const address& t
   return result;
 }
 
-void simulation::tell(const transport& from, const address& to, wire_message message) {
+void simulation::tell(const transport& from, const address& to, const wire_message& message) {
   system_.spawn([=](caf::event_based_actor* self) { runtime::cast(self, from, to, message); });
 }
 

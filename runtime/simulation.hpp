@@ -57,9 +57,9 @@ public:
   caf::actor own(caf::actor actor);
 
   /// Sends a request from an actor of its own.
-  [[nodiscard]] std::shared_ptr<outcome> ask(const transport& from, const address& to, wire_message message,
+  [[nodiscard]] std::shared_ptr<outcome> ask(const transport& from, const address& to, const wire_message& message,
                                              std::chrono::milliseconds timeout = default_timeout);
-  void tell(const transport& from, const address& to, wire_message message);
+  void tell(const transport& from, const address& to, const wire_message& message);
 
   /// Handles one message of one actor; false when there is none.
   bool step();

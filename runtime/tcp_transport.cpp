@@ -12,6 +12,9 @@ namespace {
 
 using caf::io::connection_handle;
 
+/// Taken from the kernel at once; frames are cut out of it in place.
+constexpr std::size_t read_chunk_bytes = std::size_t{32} << 10;
+
 enum class stage {
   /// We dialled and sent our hello; the next frame must be theirs.
   greeting,
@@ -47,7 +50,7 @@ struct tcp_peer_state : router_peer {
 
 class tcp_router : public router<caf::io::broker, tcp_peer_state> {
 public:
-  tcp_router(caf::actor_config& cfg, tcp_transport_options options, int listener)
+  tcp_router(caf::actor_config& cfg, const tcp_transport_options& options, int listener)
       : router{cfg, options.self, options.directory, options.limits}, listener_{listener} {
     for (const auto& peer : options.peers)
       set_address(peer.node, peer.host, peer.port);
@@ -146,7 +149,7 @@ private:
     one.last_heard = one.last_sent = now();
     one.deadline = now() + limits_.connect_timeout;
     ack_writes(handle, true);
-    configure_read(handle, caf::io::receive_policy::at_most(32 * 1024));
+    configure_read(handle, caf::io::receive_policy::at_most(read_chunk_bytes));
     if (!ticking_) {
       ticking_ = true;
       delayed_send(this, tick_interval(), tick_atom_v);
@@ -387,14 +390,15 @@ private:
 
 } // namespace
 
-expected<tcp_transport, std::string> spawn_tcp_transport(caf::actor_system& system, tcp_transport_options options) {
+expected<tcp_transport, std::string> spawn_tcp_transport(caf::actor_system& system,
+                                                         const tcp_transport_options& options) {
   const auto listener = start_listening(options.listen_host, options.listen_port);
   if (!listener)
     return unexpected{"can't listen on " + options.listen_host + ':' + std::to_string(options.listen_port) + ": " +
                       listener.error()};
   transport made{{}, options.self.node, options.directory};
   caf::actor_config config{&system.middleman().backend()};
-  made.router = system.spawn_class<tcp_router, caf::no_spawn_options>(config, std::move(options), listener->fd);
+  made.router = system.spawn_class<tcp_router, caf::no_spawn_options>(config, options, listener->fd);
   return tcp_transport{std::move(made), listener->port};
 }
 

@@ -45,6 +45,6 @@ struct tcp_transport {
 /// @error text for the operator: the address and why it can't be listened on.
 /// REQUIRES: `system` has the network module; `options.directory` is set.
 [[nodiscard]] expected<tcp_transport, std::string> spawn_tcp_transport(caf::actor_system& system,
-                                                                       tcp_transport_options options);
+                                                                       const tcp_transport_options& options);
 
 } // namespace glocal::runtime

@@ -527,6 +527,7 @@ TEST_CASE("strangers can't take all connections") {
   limits.connect_timeout = 60s;
   const auto a = w.node("a", {}, limits);
   std::vector<std::unique_ptr<raw_peer>> strangers;
+  strangers.reserve(4);
   for (int i = 0; i < 4; ++i)
     strangers.push_back(std::make_unique<raw_peer>(a.port));
   raw_peer one_more{a.port};

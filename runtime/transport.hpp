@@ -85,7 +85,7 @@ void subscribe_peers(Self* self, const transport& via) {
 /// Bounds of one router; the defaults are what nodes run with.
 struct transport_limits {
   /// Queued for one peer and not yet taken by the kernel; beyond it requests fail as `overloaded`, casts are dropped.
-  std::size_t max_queued_bytes = 8 * 1024 * 1024;
+  std::size_t max_queued_bytes = std::size_t{8} << 20;
   /// Requests outstanding at one peer.
   std::size_t max_outstanding = 65536;
   /// Connections that have not said who they are.

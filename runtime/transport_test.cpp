@@ -305,6 +305,7 @@ TEST_CASE("requests outstanding at one peer are bounded") {
   limits.max_outstanding = 10;
   two_nodes t{std::nullopt, limits};
   std::vector<std::shared_ptr<outcome>> answers;
+  answers.reserve(12);
   for (int i = 0; i < 12; ++i)
     answers.push_back(t.sim.ask(t.a, t.there, say(kinds::never), 60s));
   t.sim.run();
