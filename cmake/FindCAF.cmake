@@ -18,4 +18,9 @@ endforeach()
 if(TARGET CAF::io)
   set_property(TARGET CAF::core PROPERTY INTERFACE_LINK_LIBRARIES Threads::Threads)
   set_property(TARGET CAF::io PROPERTY INTERFACE_LINK_LIBRARIES CAF::core)
+  # CAF 0.17 binds a reference to a null tuple in each function-based actor (detail/init_fun_factory.hpp). A null that is
+  # really used still ends in AddressSanitizer's report.
+  if(GLOCAL_SANITIZE MATCHES "undefined")
+    set_property(TARGET CAF::core PROPERTY INTERFACE_COMPILE_OPTIONS -fno-sanitize=null)
+  endif()
 endif()
