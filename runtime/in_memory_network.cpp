@@ -115,7 +115,6 @@ public:
           network_->close(self_.node, node, self_.node + " went down");
         network_->members.erase(self_.node);
       }
-      fail_everything(self_.node + " is shutting down");
       quit(std::move(exit.reason));
     });
     return actor_interface().or_else(

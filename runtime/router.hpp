@@ -59,6 +59,13 @@ public:
       : observed<Base>{cfg, "router", "router/" + self.node}, self_{std::move(self)},
         directory_{std::move(actors)}, limits_{limits}, random_{hash_text(self_.node, self_.incarnation)} {}
 
+  /// However the router ends, nobody waits for it.
+  void on_exit() override {
+    for (auto& [node, peer] : peers_)
+      fail_outstanding(peer, peer.up ? transport_errc::peer_gone : transport_errc::unreachable,
+                       self_.node + " is shutting down");
+  }
+
   [[nodiscard]] state_entries state_summary() const override {
     state_entries out{{"incarnation", std::to_string(self_.incarnation)},
                       {"invalid frames", std::to_string(stats_.invalid_frames)},
@@ -144,12 +151,6 @@ protected:
     ++stats_.invalid_frames;
     this->note_error(peer.node + ": " + reason);
     disconnect_for(peer, reason);
-  }
-
-  /// Ends what is outstanding at all peers; the last thing before the router ends.
-  void fail_everything(const std::string& reason) {
-    for (auto& [node, peer] : peers_)
-      fail_outstanding(peer, peer.up ? transport_errc::peer_gone : transport_errc::unreachable, reason);
   }
 
   /// Handlers of what actors say to routers; derived classes add theirs with or_else.

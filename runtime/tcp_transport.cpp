@@ -3,6 +3,7 @@
 #include "runtime/router.hpp"
 #include "runtime/sockets.hpp"
 
+#include <caf/detail/sync_request_bouncer.hpp>
 #include <caf/io/all.hpp>
 
 #include <sys/socket.h>
@@ -58,11 +59,6 @@ public:
 
   caf::behavior make_behavior() override {
     add_doorman(listener_);
-    set_exit_handler([this](caf::exit_msg& exit) {
-      fail_everything(self_.node + " is shutting down");
-      close_all();
-      quit(std::move(exit.reason));
-    });
     return actor_interface().or_else(
         [this](add_peer_atom, const std::string& node, const std::string& host, std::uint16_t port) {
           set_address(node, host, port);
@@ -71,8 +67,12 @@ public:
         [this](const caf::io::new_connection_msg& opened) { on_accepted(opened.handle); },
         [this](const caf::io::new_data_msg& data) { on_data(data.handle, std::as_bytes(std::span{data.buf})); },
         [this](const caf::io::data_transferred_msg& sent) {
-          if (const auto found = connections_.find(sent.handle); found != connections_.end())
-            found->second.bytes_written += sent.written;
+          const auto found = connections_.find(sent.handle);
+          if (found == connections_.end())
+            return;
+          found->second.bytes_written += sent.written;
+          if (found->second.stage == stage::closing && sent.remaining == 0)
+            ::shutdown(socket_of(sent.handle), SHUT_WR);
         },
         [this](const caf::io::connection_closed_msg& closed) { on_closed(closed.handle); },
         [this](const caf::io::acceptor_closed_msg&) {
@@ -128,6 +128,19 @@ protected:
     lost(peer, reason);
   }
 
+  /// CAF forgets to close a broker's mailbox: requests would wait in it for ever.
+  bool cleanup(caf::error&& reason, caf::execution_unit* host) override {
+    if (!mailbox().closed()) {
+      mailbox().close();
+      get_normal_queue().flush_cache();
+      get_urgent_queue().flush_cache();
+      caf::detail::sync_request_bouncer bounce{reason};
+      while (mailbox().queue().new_round(1000, bounce).consumed_items > 0)
+        continue;
+    }
+    return router::cleanup(std::move(reason), host);
+  }
+
   /// Socket events reach a broker without its mailbox.
   [[nodiscard]] bool came_by_mailbox(caf::mailbox_element& element) const override {
     const auto& content = element.content();
@@ -157,19 +170,20 @@ private:
     return one;
   }
 
-  /// Writes what is queued, then ends the connection; for those that deserve a last word.
-  void part(connection_handle handle, connection& one) {
+  // A connection stays in `connections_` until CAF says that it is closed: its handle is the socket's number, which
+  // until then is nobody else's. CAF's own close() would forget it at once and never say when the socket really ends.
+  static int socket_of(const connection_handle& handle) { return static_cast<int>(handle.id()); }
+
+  /// Ends the connection once what was written is on its way; for those that deserve a last word.
+  void part(connection& one) {
     one.stage = stage::closing;
     one.deadline = now() + limits_.connect_timeout;
-    close(handle);
   }
 
-  /// Ends the connection at once. CAF's handle is the socket's number; its graceful close would wait for a peer that
-  /// may never read again.
+  /// Ends the connection at once.
   void hang_up(connection_handle handle, connection& one) {
-    one.stage = stage::closing;
-    one.deadline = now() + limits_.connect_timeout;
-    ::shutdown(static_cast<int>(handle.id()), SHUT_RDWR);
+    part(one);
+    ::shutdown(socket_of(handle), SHUT_RDWR);
   }
 
   void note_appended(connection_handle handle, connection& one, std::size_t bytes) {
@@ -194,7 +208,7 @@ private:
     ++stats_.refusals;
     spdlog::warn("{}: refused {}: {}", actor_name(), who, reason);
     write_control(handle, one, control_kinds::hello_refused, encode_refusal(reason));
-    part(handle, one);
+    part(one);
   }
 
   void on_accepted(connection_handle handle) {

@@ -520,6 +520,33 @@ TEST_CASE("a restarted peer replaces its former connection, an older incarnation
   CHECK(watch.next() == "up b");
 }
 
+TEST_CASE("requests to a router that has ended fail at once") {
+  world w;
+  const auto a = w.node("a");
+  w.end(a);
+  const auto answer = w.ask(a, {"b", "parrot"}, say(kinds::echo), 300s);
+  CHECK(std::holds_alternative<caf::error>(answer));
+}
+
+TEST_CASE("a refused peer that never hangs up is hung up on") {
+  world w;
+  auto limits = quick();
+  limits.connect_timeout = 100ms;
+  limits.max_unidentified = 1;
+  const auto a = w.node("a", {}, limits);
+  raw_peer stubborn{a.port};
+  stubborn.say_hello({protocol_version, "other", "b", 1});
+  REQUIRE(stubborn.read()); // the refusal
+  CHECK_FALSE(stubborn.read());
+  // Its place is free again, though it never closed its end.
+  for (;;) {
+    raw_peer next{a.port};
+    next.say_hello({protocol_version, "test", "c", 1});
+    if (next.read())
+      break;
+  }
+}
+
 TEST_CASE("strangers can't take all connections") {
   world w;
   auto limits = quick();

@@ -57,6 +57,9 @@ public:
     };
   }
 
+  // A kept promise holds its actor alive.
+  void on_exit() override { promises_.clear(); }
+
   [[nodiscard]] state_entries state_summary() const override { return {{"heard", std::to_string(log_->size())}}; }
 
 private:
