@@ -32,6 +32,8 @@ public:
   void open(const caf::actor& watcher, const store_messages::watch_open& request);
   void close(caf::actor_id watcher, store::watch_id id);
   void close_all(caf::actor_id watcher);
+  /// Drops everything without telling anybody.
+  void forget_all() { watches_.clear(); }
 
   void on_events(const std::string& from, store::watch_events&& events);
   void on_progress(const std::string& from, const store::watch_progress& progress);

@@ -74,6 +74,8 @@ void disk_actor::flush() {
   }
 }
 
+void disk_actor::on_exit() { waiters_.clear(); }
+
 runtime::state_entries disk_actor::state_summary() const {
   return {{"writes", std::to_string(writes_)},
           {"syncs", std::to_string(syncs_)},

@@ -36,6 +36,8 @@ void shard_actor::step(store::slot_event event) {
     send(node_, std::move(output));
 }
 
+void shard_actor::on_exit() { node_ = disk_ = {}; }
+
 runtime::state_entries shard_actor::state_summary() const {
   return {{"slot", std::to_string(slot_)},
           {"revision", std::to_string(state_.index())},

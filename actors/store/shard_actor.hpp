@@ -16,13 +16,15 @@ public:
 
   caf::behavior make_behavior() override;
   [[nodiscard]] runtime::state_entries state_summary() const override;
+  /// Lets go of other actors: handles in a circle would keep all of them, and a detached one's thread, for ever.
+  void on_exit() override;
 
 private:
   void step(store::slot_event event);
 
   const store::slot_id slot_;
   store::slot_state state_;
-  const caf::actor node_, disk_;
+  caf::actor node_, disk_;
 };
 
 } // namespace glocal::actors

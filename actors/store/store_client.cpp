@@ -442,6 +442,11 @@ runtime::address store_client::address_of(std::size_t node) const {
   return {settings_.ring->nodes()[node].name, std::string{store_node_name}};
 }
 
+void store_client::on_exit() {
+  lanes_.clear();
+  watches_.forget_all();
+}
+
 runtime::state_entries store_client::state_summary() const {
   const auto microseconds = [this](double q) { return std::to_string(latency_.quantile(q) / 1000); };
   const auto& watches = watches_.count();

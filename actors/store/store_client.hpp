@@ -46,6 +46,8 @@ public:
 
   caf::behavior make_behavior() override;
   [[nodiscard]] runtime::state_entries state_summary() const override;
+  /// Lets go of other actors: handles in a circle would keep all of them, and a detached one's thread, for ever.
+  void on_exit() override;
 
 private:
   /// A caller's batch until all its operations have an outcome.

@@ -408,6 +408,13 @@ store::timestamp store_node::now() const {
   return system().clock().now();
 }
 
+void store_node::on_exit() {
+  disk_ = {};
+  shards_.clear();
+  batches_.clear();
+  scans_.clear();
+}
+
 runtime::state_entries store_node::state_summary() const {
   std::size_t keys = 0;
   for (const auto count : keys_)

@@ -44,6 +44,8 @@ public:
 
   caf::behavior make_behavior() override;
   [[nodiscard]] runtime::state_entries state_summary() const override;
+  /// Lets go of other actors: handles in a circle would keep all of them, and a detached one's thread, for ever.
+  void on_exit() override;
 
 private:
   using answer = caf::result<runtime::wire_message>;
