@@ -6,13 +6,13 @@
 #include <capnp/serialize.h>
 #include <kj/exception.h>
 
-#include <cstring>
+#include <cstdint>
 #include <exception>
 
 namespace glocal::store {
 namespace {
 
-// -- building ---------------------------------------------------------------------------------------------------------
+// Building.
 
 capnp::Data::Reader data_of(std::string_view text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
@@ -64,7 +64,7 @@ std::size_t payload_of(const std::vector<entry>& entries) {
   return total;
 }
 
-// -- reading ----------------------------------------------------------------------------------------------------------
+// Reading.
 
 /// Says why a well-formed message is refused all the same; caught by `decode` below.
 struct refused {
@@ -77,14 +77,13 @@ expected<Value, store_error> decode(byte_view in, Read&& read) {
   if (in.size() % sizeof(capnp::word) != 0 || in.empty())
     return unexpected{store_error::invalid};
   try {
-    std::vector<capnp::word> aligned;
+    bytes aligned;
+    if (reinterpret_cast<std::uintptr_t>(in.data()) % sizeof(capnp::word) != 0) {
+      aligned.assign(in.begin(), in.end()); // operator new aligns to 16
+      in = aligned;
+    }
     const auto count = in.size() / sizeof(capnp::word);
     const auto* words = reinterpret_cast<const capnp::word*>(in.data());
-    if (reinterpret_cast<std::uintptr_t>(in.data()) % sizeof(capnp::word) != 0) {
-      aligned.resize(count);
-      std::memcpy(aligned.data(), in.data(), in.size());
-      words = aligned.data();
-    }
     capnp::ReaderOptions options;
     // Each word of an honest message is visited a few times at most; pointers that share targets hit this bound.
     options.traversalLimitInWords = 4 * count + 64;

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <set>
+#include <tuple>
 
 namespace glocal::store {
 namespace {
@@ -12,7 +11,7 @@ struct point {
   std::uint64_t at;
   std::uint32_t node;
 
-  auto operator<=>(const point&) const = default;
+  friend bool operator<(const point& a, const point& b) { return std::tie(a.at, a.node) < std::tie(b.at, b.node); }
 };
 
 std::vector<point> make_points(std::span<const ring_node> nodes) {

@@ -106,8 +106,8 @@ watch_id local_store::watch(table of, std::string prefix, watch_callback on_even
 
 void local_store::unwatch(watch_id id) {
   watches_.erase(id);
-  for (slot_id slot = 0; slot < slots_.size(); ++slot)
-    feed(slot, unsubscribe_event{id});
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot)
+    feed(static_cast<slot_id>(slot), unsubscribe_event{id});
 }
 
 void local_store::grant_lease(lease_id id, std::chrono::milliseconds ttl, done_callback done) {

@@ -29,10 +29,10 @@ constexpr std::size_t entry_header_bytes = 16;
 static_assert(limits::slots <= 0xff00);
 
 /// State lives in the memory of the slots; the cache serves start-up and scans only.
-constexpr std::size_t block_cache_bytes = 8 * 1024 * 1024;
-constexpr std::size_t write_buffer_bytes = 16 * 1024 * 1024;
+constexpr std::size_t block_cache_bytes = std::size_t{8} << 20;
+constexpr std::size_t write_buffer_bytes = std::size_t{16} << 20;
 /// RocksDB's own log files grow without bound otherwise.
-constexpr std::size_t max_info_log_bytes = 1024 * 1024;
+constexpr std::size_t max_info_log_bytes = std::size_t{1} << 20;
 
 template <class Int>
 void append_be(std::string& out, Int value) {

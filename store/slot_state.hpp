@@ -28,7 +28,7 @@ namespace glocal::store {
 /// Bounds of the history a slot keeps for watches that resume. Volatile tables keep none: they resume by snapshot.
 struct slot_options {
   std::size_t history_changes = 4096;
-  std::size_t history_bytes = 1024 * 1024;
+  std::size_t history_bytes = std::size_t{1} << 20;
 };
 
 /// Names a request or a subscription among those of one caller of step(); chosen by it.

@@ -177,14 +177,14 @@ namespace limits {
 /// 42 bytes is the longest key of the model; a kilobyte leaves room for names chosen by operators.
 inline constexpr std::size_t key_bytes = 1024;
 /// A digest of 64 candidates is about 8 KiB.
-inline constexpr std::size_t value_bytes = 256 * 1024;
+inline constexpr std::size_t value_bytes = std::size_t{256} << 10;
 /// A burst of flow set-ups from one edge fits; more is split by the caller.
 inline constexpr std::size_t batch_operations = 4096;
 /// With 64 B of framing per operation a full batch still fits the 1 MiB body of a frame.
-inline constexpr std::size_t batch_bytes = 512 * 1024;
+inline constexpr std::size_t batch_bytes = std::size_t{512} << 10;
 inline constexpr std::size_t scan_page_entries = 1000;
 /// A page ends at this size even when fewer entries than asked for are in it; one value more still fits a frame.
-inline constexpr std::size_t scan_page_bytes = 512 * 1024;
+inline constexpr std::size_t scan_page_bytes = std::size_t{512} << 10;
 inline constexpr std::chrono::milliseconds shortest_ttl{1000};
 inline constexpr std::chrono::milliseconds longest_ttl{24 * 3600 * 1000};
 inline constexpr std::size_t slots = 4096;

@@ -74,7 +74,9 @@ void disk_actor::flush() {
   }
 }
 
-void disk_actor::on_exit() { waiters_.clear(); }
+void disk_actor::on_exit() {
+  waiters_.clear();
+}
 
 runtime::state_entries disk_actor::state_summary() const {
   return {{"writes", std::to_string(writes_)},

@@ -18,7 +18,7 @@
 
 namespace glocal::actors::store_messages {
 
-// -- Caller to store_client: requests, each answered before its time is over ------------------------------------------
+// Caller to store_client: requests, each answered before its time is over.
 
 struct execute {
   store::batch operations;
@@ -46,8 +46,7 @@ struct leased {
   store::lease_reply reply;
 };
 
-// -- Watches: opened and closed by the watcher, who is sent deliveries until then
-// ---------------------------------------
+// Watches: opened and closed by the watcher, who is sent deliveries until then.
 
 struct watch_open {
   store::watch_id id = 0;
@@ -63,8 +62,7 @@ struct watch_delivery {
   std::vector<store::watch_event> events;
 };
 
-// -- store_node to its shards and back
-// ----------------------------------------------------------------------------------
+// Store_node to its shards and back.
 
 struct shard_input {
   store::slot_event event;
@@ -77,8 +75,7 @@ struct shard_output {
   bool failed = false;
 };
 
-// -- Disk
-// ---------------------------------------------------------------------------------------------------------------
+// Disk.
 
 struct load_slots {
   std::vector<store::slot_id> slots;

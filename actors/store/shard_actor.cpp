@@ -36,7 +36,9 @@ void shard_actor::step(store::slot_event event) {
     send(node_, std::move(output));
 }
 
-void shard_actor::on_exit() { node_ = disk_ = {}; }
+void shard_actor::on_exit() {
+  node_ = disk_ = {};
+}
 
 runtime::state_entries shard_actor::state_summary() const {
   return {{"slot", std::to_string(slot_)},

@@ -117,8 +117,7 @@ caf::behavior store_client::make_behavior() {
   };
 }
 
-// -- Batches
-// ------------------------------------------------------------------------------------------------------------
+// Batches.
 
 caf::response_promise store_client::execute(messages::execute& request) {
   auto promise = make_response_promise();
@@ -268,8 +267,7 @@ void store_client::settle(call& done) {
   }
 }
 
-// -- Scans
-// --------------------------------------------------------------------------------------------------------------
+// Scans.
 
 caf::response_promise store_client::scan(messages::scan& request) {
   auto promise = make_response_promise();
@@ -290,7 +288,7 @@ caf::response_promise store_client::scan(messages::scan& request) {
   scan->deadline = now() + scan->asked.within;
   scan->at = *position;
   if (scan->asked.continuation.empty())
-    scan->at.slot = settings_.ring->primary_slots(settings_.ring->nodes().front().name).front();
+    scan->at.slot = *first_slot_from(0);
   scan->node = settings_.ring->primary(scan->at.slot);
   scan_node(scan);
   return promise;
@@ -317,13 +315,11 @@ void store_client::scan_node(const std::shared_ptr<running_scan>& scan) {
           scan->page.continuation = store::encode_position({(*part)->slot, (*part)->after});
           return finish();
         }
-        // On to the next node that holds anything.
-        std::vector<store::slot_id> slots;
-        while (slots.empty() && ++scan->node < settings_.ring->nodes().size())
-          slots = settings_.ring->primary_slots(settings_.ring->nodes()[scan->node].name);
-        if (slots.empty())
+        const auto next = first_slot_from(scan->node + 1);
+        if (!next)
           return finish();
-        scan->at = {slots.front(), {}};
+        scan->node = settings_.ring->primary(*next);
+        scan->at = {*next, {}};
         if (scan->page.entries.size() < scan->asked.limit && scan->bytes < store::limits::scan_page_bytes)
           return scan_node(scan);
         scan->page.continuation = store::encode_position(scan->at);
@@ -332,8 +328,14 @@ void store_client::scan_node(const std::shared_ptr<running_scan>& scan) {
       refuse);
 }
 
-// -- Leases
-// -------------------------------------------------------------------------------------------------------------
+std::optional<store::slot_id> store_client::first_slot_from(std::size_t node) const {
+  for (; node < settings_.ring->nodes().size(); ++node)
+    if (const auto slots = settings_.ring->primary_slots(settings_.ring->nodes()[node].name); !slots.empty())
+      return slots.front();
+  return std::nullopt;
+}
+
+// Leases.
 
 caf::response_promise store_client::lease(const messages::lease& request) {
   auto promise = make_response_promise();
@@ -397,8 +399,7 @@ void store_client::settle(lease_call& lease, std::size_t, std::optional<store_er
       messages::leased{lease.fault ? store::lease_reply{unexpected{*lease.fault}} : store::lease_reply{}});
 }
 
-// -- Requests
-// -----------------------------------------------------------------------------------------------------------
+// Requests.
 
 void store_client::ask(std::size_t node, frame_kind kind, shared_bytes body, store::timestamp deadline,
                        std::function<void(const runtime::wire_message&)> then,

@@ -91,6 +91,8 @@ private:
 
   caf::response_promise scan(store_messages::scan& request);
   void scan_node(const std::shared_ptr<running_scan>& scan);
+  /// First slot of the first node from `node` on that holds any; a ring has at least one slot.
+  [[nodiscard]] std::optional<store::slot_id> first_slot_from(std::size_t node) const;
 
   caf::response_promise lease(const store_messages::lease& request);
   void lease_node(const std::shared_ptr<lease_call>& lease, std::size_t node, store::lease_action action);

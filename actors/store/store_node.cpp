@@ -22,6 +22,9 @@ constexpr std::chrono::seconds tick_period{1};
 /// Reading all slots back; millions of entries take seconds.
 constexpr std::chrono::minutes load_patience{10};
 
+static_assert(static_cast<std::uint16_t>(frame_kind::batch_request) > runtime::kind_ranges::store &&
+              static_cast<std::uint16_t>(frame_kind::watch_progress) < runtime::kind_ranges::edge);
+
 template <class Value>
 runtime::wire_message frame(frame_kind kind, const Value& value) {
   return runtime::make_message(static_cast<std::uint16_t>(kind), store::encode(value));
@@ -80,8 +83,7 @@ void store_node::start(messages::loaded_slots& loaded) {
   arm_tick();
 }
 
-// -- Frames
-// -------------------------------------------------------------------------------------------------------------
+// Frames.
 
 store_node::answer store_node::on_request(const std::string& from, const runtime::wire_message& message) {
   switch (static_cast<frame_kind>(message.kind)) {
@@ -223,8 +225,7 @@ void store_node::on_peer_down(const std::string& node) {
     end_stream(id);
 }
 
-// -- Answers of the shards
-// ----------------------------------------------------------------------------------------------
+// Answers of the shards.
 
 void store_node::on_output(messages::shard_output& output) {
   keys_[output.slot] = output.keys;
@@ -327,8 +328,7 @@ void store_node::handle(store::slot_id slot, store::lease_detached_action& actio
   leases_.detached(slot, action.lease);
 }
 
-// -- Streams and time
-// ---------------------------------------------------------------------------------------------------
+// Streams and time.
 
 void store_node::flush_streams() {
   flush_pending_ = false;
