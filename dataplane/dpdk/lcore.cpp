@@ -13,6 +13,7 @@
 #include <array>
 #include <chrono>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -162,6 +163,7 @@ private:
       const auto known = std::find_if(ports_.begin(), end, [&](const auto& each) { return each.id == change.id; });
       if (change.ethdev != no_ethdev) {
         const bool can_wake = change.wake_descriptor >= 0 && watch(change.wake_descriptor);
+        take_signals_of(change.wake_descriptor);
         ports_[port_count_++] = {change.id, change.ethdev, can_wake ? change.wake_descriptor : -1};
         blind_ports_ += can_wake ? 0 : 1;
       } else if (known != end) {
@@ -177,6 +179,14 @@ private:
         (void)done.push(std::move(change));
     }
     return changed;
+  }
+
+  /// net_tap has a real-time signal sent for every frame and does not look into its queue before the signal was
+  /// handled. To us, then: in another thread it would interrupt system calls, and we would look too early.
+  static void take_signals_of(int number) noexcept {
+    const f_owner_ex us{F_OWNER_TID, gettid()};
+    if (number >= 0 && (fcntl(number, F_GETFL) & O_ASYNC) != 0)
+      fcntl(number, F_SETOWN_EX, &us);
   }
 
   /// Until a frame, a command or the next deadline. Commands wake through the eventfd because they are armed first.

@@ -30,7 +30,7 @@ struct lcore_config {
   polling poll = polling::adaptive;
   switch_config tables;
   lcore_channel::sizes rings;
-  /// Packet buffers: what may be held (1,280 with the defaults of switch_config), and a burst per port on its way. DPDK
+  /// Packet buffers: what may be held (2,048 with the defaults of switch_config), and a burst per port on its way. DPDK
   /// wastes least at a power of two less one; 2.4 KB each.
   unsigned buffers = 4095;
 };

@@ -15,7 +15,6 @@ edge_switch::edge_switch(const switch_config& config, lcore_channel& border)
     : config_{config}, border_{border}, counters_{border.mutable_counters()}, flows_{config, counters_.ports},
       paths_{config.paths}, holds_{{.holds = config.holds,
                                     .items = config.held_packets,
-                                    .items_per_hold = config.held_packets_per_flow,
                                     .timeout_ns = nanoseconds(config.hold_timeout)}},
       neighbours_{config}, tunnels_{config.tunnels}, tx_{counters_}, eids_{eid_table::make({}).value()} {}
 

@@ -224,7 +224,7 @@ void edge_switch::ask_agent(arrival& in, packet_in_reason reason, std::uint64_t 
     flows_.remove(flow);
     return drop(in.frame, drop_reason::table_full);
   }
-  const auto hold = holds_.open({reason, flow}, in.received_ns);
+  const auto hold = holds_.open({reason, flow}, in.received_ns, config_.held_packets_per_flow);
   flows_[flow].hold = hold;
   if (!raise(hold, in, rule_cookie))
     flows_.remove(flow);
@@ -234,7 +234,7 @@ void edge_switch::ask_agent_for_path(arrival& in, std::uint32_t path) noexcept {
   const auto slot = paths_.create(path);
   if (slot == none)
     return drop(in.frame, drop_reason::table_full);
-  const auto hold = holds_.open({packet_in_reason::path_miss, slot}, in.received_ns);
+  const auto hold = holds_.open({packet_in_reason::path_miss, slot}, in.received_ns, config_.held_packets_per_path);
   paths_[slot].what = path_table::state::pending;
   paths_[slot].hold = hold;
   if (!raise(hold, in, 0))

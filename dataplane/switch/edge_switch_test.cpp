@@ -339,6 +339,34 @@ TEST_CASE("an unknown path is asked for once, whatever flows come on it, and the
   CHECK(it.new_drops() == "");
 }
 
+TEST_CASE("IPv6 takes the same ways as IPv4, over an IPv4 underlay") {
+  edge it;
+  const auto with_v6 = [&](port_config port, const char* own) {
+    port.addresses.push_back(parse_interface_address(own).value());
+    if (port.kind == port_kind::vnf_in || port.kind == port_kind::vnf_out)
+      port.peer_v6 = parse_ip(port.kind == port_kind::vnf_in ? "2001:db8:a::2" : "2001:db8:b::2").value();
+    it.order(add_port{port});
+  };
+  with_v6(attachment(host, "10.1.0.1/16"), "2001:db8:1::1/64");
+  with_v6(arm(in_arm, port_kind::vnf_in, "169.254.1.1/30", "169.254.1.2"), "2001:db8:a::1/64");
+  with_v6(arm(out_arm, port_kind::vnf_out, "169.254.2.1/30", "169.254.2.2"), "2001:db8:b::1/64");
+  it.order(
+      set_mappings{eid_table::make({local_route("2001:db8:1::/64", host), remote_route("::/0", "192.0.2.1")}).value()});
+  const auto syn = packet_builder{}.ip("2001:db8:1::7", "2001:db8:9::9").tcp(1, 80, tcp_flag::syn).build();
+  it.receive(host, syn);
+  decide(it, it.packet_ins().at(0), here());
+  auto out = it.sent();
+  REQUIRE(out.size() == 1); // who has the function's address
+  const auto question = decode_neighbour(out[0].frame, parsed(out[0].frame)).value();
+  CHECK(to_string(question.target) == "2001:db8:a::2");
+  packet_buffer answer{out[0].frame};
+  REQUIRE_FALSE(write_advertisement(answer.view, question, host_mac));
+  it.receive(in_arm, answer.frame());
+  CHECK(it.sent_flows() == flows{"2 1>80"});
+  it.receive(out_arm, syn);
+  CHECK(it.sent_flows() == flows{"1 100/254 1>80"});
+}
+
 TEST_CASE("a path the store does not know is dropped, and asked for again later") {
   edge it;
   it.receive(under, from_overlay(request().build(), at_step(path, 255)));

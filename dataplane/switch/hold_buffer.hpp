@@ -14,7 +14,7 @@ namespace glocal::dataplane {
 
 struct hold_limits {
   /// `holds` is at most 65536: a slot is half a word of a hold's id.
-  std::size_t holds = 0, items = 0, items_per_hold = 0;
+  std::size_t holds = 0, items = 0;
   /// The same for all holds, so that the order of opening is the order of expiry.
   std::uint64_t timeout_ns = 0;
 };
@@ -26,14 +26,15 @@ public:
 
   explicit hold_buffer(const hold_limits& limits) : limits_{limits}, holds_{limits.holds}, nodes_{limits.items} {}
 
-  /// A new empty hold, by slot; `none` when all are in use. `opened_ns` starts its time-out.
-  [[nodiscard]] std::uint32_t open(const Subject& subject, std::uint64_t opened_ns) noexcept {
+  /// A new empty hold for up to `max_items`, by slot; `none` when all are in use. `opened_ns` starts its time-out.
+  [[nodiscard]] std::uint32_t open(const Subject& subject, std::uint64_t opened_ns, std::size_t max_items) noexcept {
     const auto slot = holds_.acquire();
     if (slot == none)
       return none;
     auto& made = holds_[slot];
     made.subject = subject;
     made.opened_ns = opened_ns;
+    made.max_items = static_cast<std::uint32_t>(max_items);
     made.id = ++sequence_ << slot_bits | slot;
     made.older = newest_;
     (newest_ == none ? oldest_ : holds_[newest_].newer) = slot;
@@ -43,7 +44,7 @@ public:
 
   [[nodiscard]] outcome append(std::uint32_t slot, const Item& item) noexcept {
     auto& into = holds_[slot];
-    if (into.count >= limits_.items_per_hold)
+    if (into.count >= into.max_items)
       return outcome::hold_full;
     const auto index = nodes_.acquire();
     if (index == none)
@@ -107,7 +108,7 @@ private:
     Subject subject{};
     std::uint64_t id = 0;
     std::uint64_t opened_ns = 0;
-    std::uint32_t first = none, last = none, count = 0;
+    std::uint32_t first = none, last = none, count = 0, max_items = 0;
     std::uint32_t older = none, newer = none;
   };
   struct node {

@@ -6,13 +6,13 @@ using namespace glocal::dataplane;
 
 namespace {
 using buffer = hold_buffer<int, int>;
-constexpr hold_limits limits{.holds = 2, .items = 3, .items_per_hold = 2, .timeout_ns = 100};
+constexpr hold_limits limits{.holds = 2, .items = 3, .timeout_ns = 100};
 } // namespace
 
 TEST_CASE("held items come back in order, within the bounds of the hold and of the buffer") {
   buffer holds{limits};
-  const auto a = holds.open(1, 0), b = holds.open(2, 0);
-  CHECK(holds.open(3, 0) == none);
+  const auto a = holds.open(1, 0, 2), b = holds.open(2, 0, 2);
+  CHECK(holds.open(3, 0, 2) == none);
   CHECK(holds.append(a, 10) == buffer::outcome::held);
   CHECK(holds.append(a, 11) == buffer::outcome::held);
   CHECK(holds.append(a, 12) == buffer::outcome::hold_full);
@@ -30,12 +30,12 @@ TEST_CASE("held items come back in order, within the bounds of the hold and of t
 TEST_CASE("holds expire in the order they were opened, also around one that was closed") {
   buffer holds{limits};
   CHECK(holds.deadline() == UINT64_MAX);
-  const auto a = holds.open(1, 50), b = holds.open(2, 60);
+  const auto a = holds.open(1, 50, 2), b = holds.open(2, 60, 2);
   CHECK(holds.deadline() == 150);
   CHECK(holds.expired(149) == none);
   CHECK(holds.expired(150) == a);
   holds.close(a);
-  const auto c = holds.open(3, 70);
+  const auto c = holds.open(3, 70, 2);
   CHECK(holds.expired(160) == b);
   holds.close(b);
   CHECK(holds.expired(170) == c);
@@ -45,12 +45,12 @@ TEST_CASE("holds expire in the order they were opened, also around one that was 
 
 TEST_CASE("the id of a closed hold finds nothing, also after its slot is used again") {
   buffer holds{limits};
-  const auto first = holds.open(1, 0);
+  const auto first = holds.open(1, 0, 2);
   const auto id = holds.id(first);
   CHECK(holds.find(id) == first);
   holds.close(first);
   CHECK(holds.find(id) == none);
-  const auto second = holds.open(2, 0);
+  const auto second = holds.open(2, 0, 2);
   CHECK(second == first);
   CHECK(holds.find(id) == none);
   CHECK(holds.find(holds.id(second)) == second);

@@ -17,11 +17,10 @@ std::uint64_t nanoseconds(std::chrono::nanoseconds duration) noexcept {
 
 neighbour_table::neighbour_table(const switch_config& config)
     : interval_ns_{nanoseconds(config.solicit_interval)}, reachable_ns_{nanoseconds(config.reachable_time)},
-      max_attempts_{config.solicit_attempts}, table_{config.neighbours}, index_{config.neighbours},
-      holds_{{.holds = config.neighbours,
-              .items = config.held_for_neighbours,
-              .items_per_hold = config.held_packets_per_neighbour,
-              .timeout_ns = 0}} {}
+      max_attempts_{config.solicit_attempts}, max_held_{config.held_packets_per_neighbour}, table_{config.neighbours},
+      index_{config.neighbours}, holds_{{.holds = config.neighbours,
+                                         .items = config.held_for_neighbours,
+                                         .timeout_ns = 0}} {}
 
 std::uint32_t neighbour_table::find(port_id port, const ip_address& address) const noexcept {
   return index_.find(hash(port, address), [&](std::uint32_t candidate) {
@@ -89,7 +88,7 @@ neighbour_table::answer neighbour_table::use(port_id port, const ip_address& add
 neighbour_table::holds::outcome neighbour_table::hold(std::uint32_t neighbour, const packet& waiting,
                                                       std::uint64_t now_ns) noexcept {
   auto& target = table_[neighbour];
-  if (target.hold == none && (target.hold = holds_.open(neighbour, now_ns)) == none)
+  if (target.hold == none && (target.hold = holds_.open(neighbour, now_ns, max_held_)) == none)
     return holds::outcome::buffer_full;
   return holds_.append(target.hold, waiting);
 }

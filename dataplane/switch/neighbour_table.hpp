@@ -102,6 +102,7 @@ private:
 
   const std::uint64_t interval_ns_, reachable_ns_;
   const std::uint32_t max_attempts_;
+  const std::size_t max_held_;
   pool<neighbour> table_;
   hash_index index_;
   holds holds_;

@@ -17,6 +17,8 @@ struct switch_config {
 
   /// A host opens a connection with one packet and retransmits after a second; UDP may burst before its first answer.
   std::size_t held_packets_per_flow = 32;
+  /// A path new to this edge may be many flows' first: a page load opens dozens of connections on it at once.
+  std::size_t held_packets_per_path = 256;
   /// Packets held in all. They pin packet buffers, so this stays well below the buffer pool (dataplane/dpdk).
   std::size_t held_packets = 1024;
   /// Flows and paths that wait at once. Each has a packet-in outstanding, which bounds those too.
@@ -39,9 +41,9 @@ struct switch_config {
 
   /// Next hops at once, those being resolved included: a scan of an attached subnet can't take more.
   std::size_t neighbours = 1024;
-  /// RFC 4861 section 7.2.2 asks for at least one.
-  std::size_t held_packets_per_neighbour = 32;
-  std::size_t held_for_neighbours = 256;
+  /// RFC 4861 section 7.2.2 asks for at least one; a function that was just started is the next hop of all its flows.
+  std::size_t held_packets_per_neighbour = 256;
+  std::size_t held_for_neighbours = 1024;
   /// Time between two questions, and how many, before a next hop counts as absent: all within TCP's first second.
   std::chrono::nanoseconds solicit_interval = std::chrono::milliseconds{150};
   std::uint32_t solicit_attempts = 5;
