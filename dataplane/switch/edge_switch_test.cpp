@@ -414,6 +414,29 @@ TEST_CASE("what a function emits of a flow nobody sent into it is asked about, t
   CHECK(it.packet_ins().empty());
 }
 
+TEST_CASE("what is still inside a function when its flow was steered elsewhere is dropped, and asks nobody") {
+  edge it;
+  it.receive(host, request().build());
+  decide(it, it.packet_ins().at(0), here());
+  it.order(set_path{elsewhere()});
+  it.receive(host, request(51514, tcp_flag::ack).build());
+  it.receive(out_arm, request().build());
+  CHECK(it.packet_ins().empty());
+  CHECK(it.new_drops() == "vnf_unknown_flow 1");
+}
+
+TEST_CASE("a held reply goes out as soon as its flow installs itself, without an answer") {
+  edge it;
+  const auto answer = packet_builder{}.ip("10.1.0.7", "203.0.113.9").tcp(80, 40000).build();
+  it.receive(host, answer);
+  CHECK(it.packet_ins().at(0).reason == packet_in_reason::reply_rule);
+  it.order(set_path{elsewhere()});
+  it.receive(under,
+             from_overlay(packet_builder{}.ip("203.0.113.9", "10.1.0.7").tcp(40000, 80).build(), at_step(path, 254)));
+  CHECK(it.sent_flows() == flows{"0 40000>80", "1 101/255 80>40000"});
+  CHECK(it.channel.statistics().held_now.value() == 0);
+}
+
 TEST_CASE("flows end by idleness, and the owner is told with their counts") {
   edge it;
   it.receive(host, request().build());
@@ -590,6 +613,8 @@ TEST_CASE("neighbours are learned from answers to questions and from who is on t
   it.receive(host, arp_request(thief, "192.0.1.254", "10.1.0.1"));
   it.receive(host, arp_request(thief, "10.1.0.1", "10.1.0.1"));
   (void)it.sent();
+  it.receive(host, arp_reply(broadcast_mac, "10.1.0.50", edge_mac, "10.1.0.1")); // would flood the link
+  CHECK(it.sent().empty());
   it.receive(host, arp_reply(host_mac, "10.1.0.50", edge_mac, "10.1.0.1"));
   CHECK(it.sent_flows() == flows{"0 1>1"});
 }
@@ -680,14 +705,17 @@ TEST_CASE("an agent that is ahead of the switch is told to wait") {
 
 TEST_CASE("what a command replaces is freed by the agent, not by the lcore") {
   edge it;
-  std::weak_ptr<const eid_table> old;
-  {
-    auto table = edge::routes();
-    old = table;
-    it.order(set_mappings{std::move(table)});
-  }
+  auto table = edge::routes();
+  auto rules = http_service();
+  const std::weak_ptr<const eid_table> old_table = table;
+  const std::weak_ptr<const classifier> old_rules = rules;
+  it.order(set_mappings{std::move(table)});
+  it.order(set_classifier{std::move(rules)});
   it.order(set_mappings{edge::routes()});
-  CHECK_FALSE(old.expired()); // retired, on its way back
+  CHECK_FALSE(old_table.expired()); // retired, on its way back
+  it.order(set_classifier{http_service()});
+  CHECK(old_table.expired());
+  CHECK_FALSE(old_rules.expired());
   it.order(remove_path{8});
-  CHECK(old.expired());
+  CHECK(old_rules.expired());
 }
