@@ -70,9 +70,6 @@ void edge_switch::send(const port_config& port, const ip_address& hop, packet fr
 
 void edge_switch::learn(const port_config& port, const ip_address& address, const mac_address& mac,
                         bool create) noexcept {
-  // An own address or a group is nobody's to claim.
-  if (owns(port, address) || address.is_multicast() || mac.is_multicast())
-    return;
   const auto index = neighbours_.learn(port.id, address, mac, now_ns_, create);
   if (index == none)
     return;
