@@ -3,8 +3,9 @@
 #include "runtime/router.hpp"
 #include "runtime/sockets.hpp"
 
-#include <caf/detail/sync_request_bouncer.hpp>
 #include <caf/io/all.hpp>
+
+#include <future>
 
 #include <sys/socket.h>
 
@@ -128,16 +129,11 @@ protected:
     lost(peer, reason);
   }
 
-  /// CAF forgets to close a broker's mailbox: requests would wait in it for ever.
+  /// CAF ends a broker without closing its mailbox: requests would wait in it for ever. What it does for all other
+  /// scheduled actors bounces them; doing it first is harmless, as an actor is cleaned up once.
   bool cleanup(caf::error&& reason, caf::execution_unit* host) override {
-    if (!mailbox().closed()) {
-      mailbox().close();
-      get_normal_queue().flush_cache();
-      get_urgent_queue().flush_cache();
-      caf::detail::sync_request_bouncer bounce{reason};
-      while (mailbox().queue().new_round(1000, bounce).consumed_items > 0)
-        continue;
-    }
+    close_all();
+    caf::scheduled_actor::cleanup(caf::error{reason}, host);
     return router::cleanup(std::move(reason), host);
   }
 
@@ -413,6 +409,11 @@ expected<tcp_transport, std::string> spawn_tcp_transport(caf::actor_system& syst
   transport made{{}, options.self.node, options.directory};
   caf::actor_config config{&system.middleman().backend()};
   made.router = system.spawn_class<tcp_router, caf::no_spawn_options>(config, options, listener->fd);
+  // CAF leaks the acceptor of a broker that ends in the turn of the I/O thread in which it started; this waits for the
+  // next turn.
+  std::promise<void> started;
+  system.middleman().run_later([&started] { started.set_value(); });
+  started.get_future().wait();
   return tcp_transport{std::move(made), listener->port};
 }
 

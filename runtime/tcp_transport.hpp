@@ -41,7 +41,8 @@ struct tcp_transport {
   std::uint16_t port = 0;
 };
 
-/// Starts the router of this node. It ends by an exit message (stop_and_wait) and then fails all that is outstanding.
+/// Starts the router of this node; it is in service when this returns. It ends by an exit message (stop_and_wait) and
+/// then fails all that is outstanding.
 /// @error text for the operator: the address and why it can't be listened on.
 /// REQUIRES: `system` has the network module; `options.directory` is set.
 [[nodiscard]] expected<tcp_transport, std::string> spawn_tcp_transport(caf::actor_system& system,
