@@ -60,19 +60,19 @@ void actor_store::unwatch(glocal::store::watch_id id) {
 }
 
 void actor_store::grant_lease(glocal::store::lease_id id, std::chrono::milliseconds ttl, done_callback done) {
-  lease(id, ttl, glocal::store::lease_action::grant, std::move(done));
+  lease(id, ttl, glocal::store::lease_action::grant, done);
 }
 
 void actor_store::renew_lease(glocal::store::lease_id id, done_callback done) {
-  lease(id, {}, glocal::store::lease_action::renew, std::move(done));
+  lease(id, {}, glocal::store::lease_action::renew, done);
 }
 
 void actor_store::revoke_lease(glocal::store::lease_id id, done_callback done) {
-  lease(id, {}, glocal::store::lease_action::revoke, std::move(done));
+  lease(id, {}, glocal::store::lease_action::revoke, done);
 }
 
 void actor_store::lease(glocal::store::lease_id id, std::chrono::milliseconds ttl, glocal::store::lease_action action,
-                        done_callback done) {
+                        const done_callback& done) {
   self_.request(client_, options_.deadline + grace, messages::lease{id, ttl, action, options_.deadline})
       .then([done](const messages::leased& answer) { done(answer.reply); },
             [done](const caf::error& fault) { done(unexpected{meaning(fault)}); });

@@ -51,7 +51,7 @@ public:
 
 private:
   void lease(glocal::store::lease_id id, std::chrono::milliseconds ttl, glocal::store::lease_action action,
-             done_callback done);
+             const done_callback& done);
 
   caf::event_based_actor& self_;
   caf::actor client_;

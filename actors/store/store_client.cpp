@@ -401,9 +401,9 @@ void store_client::settle(lease_call& lease, std::size_t, std::optional<store_er
 
 // Requests.
 
-void store_client::ask(std::size_t node, frame_kind kind, shared_bytes body, store::timestamp deadline,
-                       std::function<void(const runtime::wire_message&)> then,
-                       std::function<void(store_error)> otherwise) {
+void store_client::ask(std::size_t node, frame_kind kind, const shared_bytes& body, store::timestamp deadline,
+                       const std::function<void(const runtime::wire_message&)>& then,
+                       const std::function<void(store_error)>& otherwise) {
   ++frames_;
   const auto retry = [this, node, kind, body, deadline, then, otherwise](store_error why) {
     if (now() + settings_.retry_pause >= deadline)

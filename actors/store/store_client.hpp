@@ -99,8 +99,9 @@ private:
   void settle(lease_call& lease, std::size_t node, std::optional<store::store_error> fault);
 
   /// One request, repeated until `deadline`.
-  void ask(std::size_t node, store::frame_kind kind, shared_bytes body, store::timestamp deadline,
-           std::function<void(const runtime::wire_message&)> then, std::function<void(store::store_error)> otherwise);
+  void ask(std::size_t node, store::frame_kind kind, const shared_bytes& body, store::timestamp deadline,
+           const std::function<void(const runtime::wire_message&)>& then,
+           const std::function<void(store::store_error)>& otherwise);
   [[nodiscard]] store::timestamp now() const;
   [[nodiscard]] std::chrono::milliseconds attempt_time(store::timestamp deadline) const;
   [[nodiscard]] runtime::address address_of(std::size_t node) const;

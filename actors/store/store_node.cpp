@@ -17,7 +17,7 @@ using store::store_error;
 namespace {
 
 /// Watch records are cut into frames of about this size: one value more still fits a frame.
-constexpr std::size_t watch_frame_bytes = 256 * 1024;
+constexpr std::size_t watch_frame_bytes = std::size_t{256} << 10;
 constexpr std::chrono::seconds tick_period{1};
 /// Reading all slots back; millions of entries take seconds.
 constexpr std::chrono::minutes load_patience{10};
@@ -62,7 +62,7 @@ caf::behavior store_node::make_behavior() {
         on_cast(from, message);
       },
       [this](messages::shard_output& output) { on_output(output); },
-      [this](runtime::peer_up_atom, const std::string&) {},
+      [](runtime::peer_up_atom, const std::string&) {},
       [this](runtime::peer_down_atom, const std::string& node, const std::string&) { on_peer_down(node); },
       [this](runtime::tick_atom) { on_tick(); },
       [this](flush_atom) { flush_streams(); },
