@@ -50,6 +50,7 @@ expected<std::unique_ptr<eal>, eal_error> eal::start(const eal_config& config) {
                                  "--lcores=" + unpinned_lcores()};
   words.push_back(config.huge_pages ? "--single-file-segments" : "--no-huge");
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (auto& word : words)
     arguments.push_back(word.data());
   arguments.push_back(nullptr);

@@ -108,7 +108,7 @@ public:
 
   lcore_activity activity;
   /// Agent → lcore and back. No more changes are under way than there are ports, twice.
-  spsc_ring<port_change> changes{2 * max_ports}, done{2 * max_ports};
+  spsc_ring<port_change> changes{std::size_t{2} * max_ports}, done{std::size_t{2} * max_ports};
   [[nodiscard]] rte_mempool& buffers() noexcept { return *buffers_; }
 
 private:
@@ -176,7 +176,7 @@ private:
       }
       sink_.attach(change.id, change.ethdev);
       if (change.ethdev == no_ethdev)
-        (void)done.push(std::move(change));
+        (void)done.push(port_change{change});
     }
     return changed;
   }
@@ -208,7 +208,7 @@ private:
     for (int i = 0; i < count; ++i) {
       const auto& [events, data] = ready[static_cast<std::size_t>(i)];
       if (data.fd == wake_.get()) {
-        std::uint64_t drained;
+        std::uint64_t drained = 0;
         (void)!read(wake_.get(), &drained, sizeof drained);
       } else if ((events & (EPOLLERR | EPOLLHUP)) != 0)
         calm(data.fd);
@@ -283,7 +283,7 @@ private:
 
 lcore::lcore() = default;
 
-expected<std::unique_ptr<lcore>, lcore_error> lcore::start(eal&, lcore_config config,
+expected<std::unique_ptr<lcore>, lcore_error> lcore::start(eal&, const lcore_config& config,
                                                            std::function<void()> wake_agent) {
   constexpr unsigned cached_buffers = 64; // two bursts
   // DPDK's names are short (RTE_MEMPOOL_NAMESIZE).

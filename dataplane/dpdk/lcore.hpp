@@ -50,7 +50,7 @@ struct lcore_activity {
 class lcore final : public southbound {
 public:
   /// Starts the thread. @param environment outlives the lcore. @param wake_agent as of lcore_channel.
-  [[nodiscard]] static expected<std::unique_ptr<lcore>, lcore_error> start(eal& environment, lcore_config config,
+  [[nodiscard]] static expected<std::unique_ptr<lcore>, lcore_error> start(eal& environment, const lcore_config& config,
                                                                            std::function<void()> wake_agent);
   lcore(const lcore&) = delete;
   lcore& operator=(const lcore&) = delete;

@@ -142,6 +142,7 @@ void ping_often(const char* link) {
   const auto first = ping_us("10.1.0.1");
   CHECK(first > 0);
   std::vector<double> later;
+  later.reserve(50);
   for (int i = 0; i < 50; ++i)
     later.push_back(ping_us("10.1.0.1"));
   std::ranges::sort(later);
@@ -153,8 +154,10 @@ void ping_often(const char* link) {
 /// A veth pair of which `lcore` gets one end and the kernel, with an address, the other.
 void make_veth(const std::string& ours, const std::string& kernels) {
   shell("ip link add " + ours + " type veth peer name " + kernels);
-  for (const auto& each : {ours, kernels})
-    shell("sysctl -qw net.ipv6.conf." + each + ".disable_ipv6=1; ip link set " + each + " up");
+  for (const auto& each : {ours, kernels}) {
+    shell("sysctl -qw net.ipv6.conf." + each + ".disable_ipv6=1");
+    shell("ip link set " + each + " up");
+  }
   shell("ip addr add 10.1.0.7/24 dev " + kernels);
 }
 

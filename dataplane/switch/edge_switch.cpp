@@ -67,8 +67,8 @@ bool edge_switch::admit_from_underlay(const port_config& port, arrival& in) noex
     return false;
   if (!is_overlay(in.parsed) || !owns(port, in.parsed.tuple.destination)) {
     // Routers chatter (MLD, router solicitations): told apart from what somebody aims at us.
-    drop(in.frame, in.parsed.tuple.destination.is_multicast() ? drop_reason::multicast
-                                                              : drop_reason::unexpected_on_underlay);
+    drop(in.frame,
+         in.parsed.tuple.destination.is_multicast() ? drop_reason::multicast : drop_reason::unexpected_on_underlay);
     return false;
   }
   if (!std::ranges::binary_search(known_rlocs_, in.parsed.tuple.source)) {

@@ -143,6 +143,8 @@ TEST_CASE("what comes in is dropped under its own reason, or not at all") {
       {"an overlay packet for another RLOC", under,
        from_overlay(reply().build(), at_step(path + 1, 255), "192.0.2.1", "192.0.1.9"), "unexpected_on_underlay 1"},
       {"a bare host packet on the underlay", under, syn, "unexpected_on_underlay 1"},
+      {"a router's chatter on the underlay", under,
+       packet_builder{}.ip("192.0.1.254", "224.0.0.1").raw(2, bytes(8, std::byte{0x11})).build(), "multicast 1"},
       {"NSH: a later version", under, with_byte(arrival, nsh_at, 0x4f), "bad_nsh_header 1"},
       {"NSH: longer than the packet", under, with_byte(arrival, nsh_at + 1, 0xff), "nsh_length 1"},
       {"NSH: shorter than its base header", under, with_byte(arrival, nsh_at + 1, 0xc1), "nsh_length 1"},
@@ -221,7 +223,7 @@ TEST_CASE("a flow's first packets are held, raise one packet-in, and go out in o
   CHECK(it.channel.statistics().setup_latency.max() == 1'000'000);
   CHECK(it.channel.statistics().first_packet_delay.max() == 1'000'000);
   CHECK(it.packet_ins().empty());
-  CHECK(it.new_drops() == "");
+  CHECK(it.new_drops() == "none");
 }
 
 TEST_CASE("holds are bounded per flow and in all, and so are packet-ins") {
@@ -253,7 +255,7 @@ TEST_CASE("without an answer held packets are dropped in bounded time, and the n
   it.receive_burst(host, {request().build(), request().build()});
   const auto asked = it.packet_ins().at(0);
   it.advance(2499ms);
-  CHECK(it.new_drops() == "");
+  CHECK(it.new_drops() == "none");
   it.advance(1ms);
   CHECK(it.new_drops() == "hold_timeout 2");
   CHECK(it.channel.statistics().held_now.value() == 0);
@@ -293,7 +295,7 @@ TEST_CASE("a refusal that says pass routes the flow by its destination EID") {
   it.receive(host, request(51514, tcp_flag::ack).build());
   CHECK(it.sent_flows() == flows{"1 51514>80"});
   CHECK(it.packet_ins().empty());
-  CHECK(it.new_drops() == "");
+  CHECK(it.new_drops() == "none");
 }
 
 TEST_CASE("answers to what is held no more do no harm") {
@@ -307,7 +309,7 @@ TEST_CASE("answers to what is held no more do no harm") {
   decide(it, asked, elsewhere());
   it.receive(host, request().build());
   CHECK(it.sent_flows() == flows{"1 100/255 51514>80"});
-  CHECK(it.new_drops() == "");
+  CHECK(it.new_drops() == "none");
 }
 
 TEST_CASE("an answer without its path drops what is held") {
@@ -336,7 +338,7 @@ TEST_CASE("an unknown path is asked for once, whatever flows come on it, and the
   it.receive(in_arm, reply(1).build());
   CHECK(it.sent_flows() == flows{"1 100/254 1>80", "0 80>1"});
   CHECK(it.packet_ins().empty());
-  CHECK(it.new_drops() == "");
+  CHECK(it.new_drops() == "none");
 }
 
 TEST_CASE("IPv6 takes the same ways as IPv4, over an IPv4 underlay") {
@@ -456,7 +458,7 @@ TEST_CASE("flows end by idleness, and the owner is told with their counts") {
   CHECK(ended.cookie == 5);
   CHECK(to_string(ended.forward) == "tcp 10.1.0.7:51514 > 203.0.113.9:80");
   CHECK(ended.packets == 4);
-  CHECK(ended.bytes == 4 * 40);
+  CHECK(ended.bytes == 160);
   CHECK(it.channel.statistics().flows_now.value() == 0);
   CHECK(it.bench::edge.deadline() == UINT64_MAX);
 }
@@ -594,7 +596,7 @@ TEST_CASE("a next hop is asked for once per interval, then its packets go out in
 
   it.receive(host, packet_builder{}.ip("10.1.0.7", "10.1.0.98").udp(1, 1).build());
   it.advance(749ms);
-  CHECK(it.new_drops() == "");
+  CHECK(it.new_drops() == "none");
   it.advance(1ms);
   CHECK(it.new_drops() == "neighbour_unresolved 1");
   CHECK(it.sent().size() == 5);
@@ -700,7 +702,8 @@ TEST_CASE("an agent that is ahead of the switch is told to wait") {
   CHECK(border.submit(remove_path{2}).has_value());
   command third = set_path{here()};
   CHECK(border.submit(std::move(third)).error() == submit_error::busy);
-  CHECK(std::get<set_path>(third).path == here()); // untouched
+  // NOLINTNEXTLINE(bugprone-use-after-move): a refused command is untouched
+  CHECK(std::get<set_path>(third).path == here());
 }
 
 TEST_CASE("what a command replaces is freed by the agent, not by the lcore") {

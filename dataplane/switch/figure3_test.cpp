@@ -106,7 +106,7 @@ public:
   std::size_t carried = 0;
 
 private:
-  void add(std::string name, std::string rloc, std::vector<function> functions) {
+  void add(const std::string& name, const std::string& rloc, std::vector<function> functions) {
     auto& made = nodes.emplace_back(name, rloc, std::move(functions));
     const bool is_subscriber = made.name == "subscriber";
     auto host = attachment(host_port, is_subscriber ? "10.1.0.1/16" : "203.0.113.1/24");
@@ -221,9 +221,9 @@ TEST_CASE("a connection crosses the same functions in both directions, and only 
   CHECK(network.vnf("fw1").crossed_reverse == 11);
   CHECK(network.vnf("opt1").crossed_forward == 11);
   CHECK(network.vnf("opt1").crossed_reverse == 11);
-  CHECK(network.carried == 22 * 3);
+  CHECK(network.carried == std::size_t{22} * 3);
   for (auto& each : network.nodes)
-    CHECK(each.edge.new_drops() == "");
+    CHECK(each.edge.new_drops() == "none");
 }
 
 TEST_CASE("a second flow of a known path asks only at the edge that decides") {

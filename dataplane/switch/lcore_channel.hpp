@@ -41,7 +41,7 @@ public:
   [[nodiscard]] bool next(command& out) noexcept { return commands_.pop(out); }
   void retire(command&& spent) noexcept;
   /// False when the agent is too far behind.
-  [[nodiscard]] bool emit(event&& news) noexcept { return events_.push(std::move(news)); }
+  [[nodiscard]] bool emit(const event& news) noexcept { return events_.push(event{news}); }
   /// Wakes the agent if it sleeps; once per burst.
   void publish() noexcept {
     if (events_.disarm())

@@ -64,7 +64,7 @@ TEST_CASE("agent and switch on two threads lose no command, no packet-in and no 
   }};
 
   const auto submit = [&](command order) {
-    while (!channel.submit(std::move(order)))
+    while (!channel.submit(std::move(order))) // NOLINT(bugprone-use-after-move): untouched while it is refused
       std::this_thread::yield();
   };
   submit(add_port{attachment(0, "10.1.0.1/16")});

@@ -9,7 +9,7 @@ namespace glocal::dataplane {
 
 struct switch_config {
   /// Connections at once. One takes about 140 bytes plus 64 per entry; four edges share a small machine.
-  std::size_t flows = 64 * 1024;
+  std::size_t flows = std::size_t{64} * 1024;
   /// Exact-match entries a flow may need on average: its own name, and both directions in and out of one local VNF.
   std::size_t entries_per_flow = 5;
   /// Paths this edge sees at once.

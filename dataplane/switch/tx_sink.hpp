@@ -11,6 +11,8 @@ namespace glocal::dataplane {
 /// is the sink's, the rest the switch's.
 class tx_sink {
 public:
+  virtual ~tx_sink() = default;
+
   /// Sends the packets in order. @return how many from the front were taken.
   [[nodiscard]] virtual std::size_t transmit(port_id port, std::span<const packet> burst) noexcept = 0;
 
@@ -19,9 +21,6 @@ public:
 
   /// An empty buffer of at least 128 bytes of tailroom, for a question of the switch's own. False when there is none.
   [[nodiscard]] virtual bool allocate(packet& out) noexcept = 0;
-
-protected:
-  ~tx_sink() = default;
 };
 
 } // namespace glocal::dataplane

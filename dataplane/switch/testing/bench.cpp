@@ -88,6 +88,7 @@ void bench::order(command what) {
 
 void bench::receive_burst(port_id port, const std::vector<bytes>& frames) {
   std::vector<packet> burst;
+  burst.reserve(frames.size());
   for (const auto& each : frames)
     burst.push_back(sink.make(each, port));
   edge.process_burst(burst, now_ns, sink);
@@ -121,9 +122,9 @@ std::string bench::new_drops() {
     const std::string name{to_string(static_cast<drop_reason>(i))};
     const auto total = drops(static_cast<drop_reason>(i)), fresh = total - std::exchange(seen_drops_[name], total);
     if (fresh > 0)
-      out += (out.empty() ? "" : ", ") + name + " " + std::to_string(fresh);
+      out.append(out.empty() ? "" : ", ").append(name).append(" ").append(std::to_string(fresh));
   }
-  return out;
+  return out.empty() ? "none" : out;
 }
 
 port_config attachment(port_id id, std::string_view gateway) {

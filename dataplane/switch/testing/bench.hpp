@@ -23,7 +23,7 @@ struct sent_frame {
 /// Records what is sent. Buffers are heap blocks of exactly the size an mbuf has, so that sanitizers see its ends.
 class recording_sink final : public tx_sink {
 public:
-  ~recording_sink();
+  ~recording_sink() override;
 
   /// A buffer with `frame` in it, as the rx side of an lcore would hand it in.
   [[nodiscard]] packet make(const bytes& frame, port_id in_port);
@@ -69,7 +69,7 @@ public:
   [[nodiscard]] std::uint64_t drops(drop_reason reason) const {
     return channel.statistics().drops[static_cast<std::size_t>(reason)].value();
   }
-  /// Reasons under which something was dropped since the last call: "spoofed_source 2, ttl_expired 1".
+  /// Reasons under which something was dropped since the last call: "spoofed_source 2, ttl_expired 1", or "none".
   [[nodiscard]] std::string new_drops();
 
   lcore_channel channel;
