@@ -701,7 +701,8 @@ TEST_CASE("an agent that is ahead of the switch is told to wait") {
   CHECK(border.submit(remove_path{2}).has_value());
   CHECK(border.submit(remove_path{2}).has_value());
   command third = set_path{here()};
-  CHECK(border.submit(std::move(third)).error() == submit_error::busy);
+  const auto refused = border.submit(std::move(third));
+  CHECK(refused.error() == submit_error::busy);
   // NOLINTNEXTLINE(bugprone-use-after-move): a refused command is untouched
   CHECK(std::get<set_path>(third).path == here());
 }
