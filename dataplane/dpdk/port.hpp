@@ -56,6 +56,8 @@ public:
 
 private:
   port(port_id id, std::string vdev, bool is_tap) : id_{id}, vdev_{std::move(vdev)}, is_tap_{is_tap} {}
+  /// A packet socket hears every interface of its namespace until it is bound: what waits by now is not this port's.
+  void discard_waiting();
   [[nodiscard]] bool start(rte_mempool& buffers);
 
   port_id id_;
