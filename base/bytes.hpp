@@ -41,14 +41,30 @@ inline void store_be(std::byte* at, Int value) noexcept {
   std::memcpy(at, &value, sizeof value);
 }
 
-[[nodiscard]] inline std::uint8_t load_u8(const std::byte* at) noexcept { return std::to_integer<std::uint8_t>(*at); }
-[[nodiscard]] inline std::uint16_t load_be16(const std::byte* at) noexcept { return load_be<std::uint16_t>(at); }
-[[nodiscard]] inline std::uint32_t load_be32(const std::byte* at) noexcept { return load_be<std::uint32_t>(at); }
-[[nodiscard]] inline std::uint64_t load_be64(const std::byte* at) noexcept { return load_be<std::uint64_t>(at); }
-inline void store_u8(std::byte* at, std::uint8_t value) noexcept { *at = std::byte{value}; }
-inline void store_be16(std::byte* at, std::uint16_t value) noexcept { store_be(at, value); }
-inline void store_be32(std::byte* at, std::uint32_t value) noexcept { store_be(at, value); }
-inline void store_be64(std::byte* at, std::uint64_t value) noexcept { store_be(at, value); }
+[[nodiscard]] inline std::uint8_t load_u8(const std::byte* at) noexcept {
+  return std::to_integer<std::uint8_t>(*at);
+}
+[[nodiscard]] inline std::uint16_t load_be16(const std::byte* at) noexcept {
+  return load_be<std::uint16_t>(at);
+}
+[[nodiscard]] inline std::uint32_t load_be32(const std::byte* at) noexcept {
+  return load_be<std::uint32_t>(at);
+}
+[[nodiscard]] inline std::uint64_t load_be64(const std::byte* at) noexcept {
+  return load_be<std::uint64_t>(at);
+}
+inline void store_u8(std::byte* at, std::uint8_t value) noexcept {
+  *at = std::byte{value};
+}
+inline void store_be16(std::byte* at, std::uint16_t value) noexcept {
+  store_be(at, value);
+}
+inline void store_be32(std::byte* at, std::uint32_t value) noexcept {
+  store_be(at, value);
+}
+inline void store_be64(std::byte* at, std::uint64_t value) noexcept {
+  store_be(at, value);
+}
 
 /// An immutable run of bytes shared between messages: a frame's body is copied once, then referenced.
 using shared_bytes = std::shared_ptr<const bytes>;

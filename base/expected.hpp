@@ -27,8 +27,8 @@ public:
 
   expected(T value) : state_{std::in_place_index<0>, std::move(value)} {}
   template <class G>
-    requires std::is_convertible_v<G, E>
-  expected(unexpected<G> reason) : state_{std::in_place_index<1>, std::move(reason.error)} {}
+  requires std::is_convertible_v<G, E> expected(unexpected<G> reason)
+      : state_{std::in_place_index<1>, std::move(reason.error)} {}
 
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return has_value(); }
@@ -76,8 +76,7 @@ public:
 
   expected() : base{std::monostate{}} {}
   template <class G>
-    requires std::is_convertible_v<G, E>
-  expected(unexpected<G> reason) : base{std::move(reason)} {}
+  requires std::is_convertible_v<G, E> expected(unexpected<G> reason) : base{std::move(reason)} {}
 
   using base::error;
   using base::has_value;

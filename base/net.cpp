@@ -126,7 +126,9 @@ bool ip_prefix::contains(const ip_prefix& other) const noexcept {
   return other.length >= length && contains(other.address);
 }
 
-bool ip_prefix::overlaps(const ip_prefix& other) const noexcept { return contains(other) || other.contains(*this); }
+bool ip_prefix::overlaps(const ip_prefix& other) const noexcept {
+  return contains(other) || other.contains(*this);
+}
 
 five_tuple five_tuple::reversed() const noexcept {
   return {destination, source, destination_port, source_port, protocol};

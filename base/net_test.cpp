@@ -45,14 +45,16 @@ TEST_CASE("both directions of a connection have one canonical tuple") {
 }
 
 TEST_CASE("tuples of IPv6 and of protocols without ports read back") {
-  const auto* text = GENERATE("udp [2001:db8::1]:53 > [2001:db8::2]:5353", "icmp 10.0.0.1 > 10.0.0.2", "47 10.0.0.1 > 10.0.0.2");
+  const auto* text =
+      GENERATE("udp [2001:db8::1]:53 > [2001:db8::2]:5353", "icmp 10.0.0.1 > 10.0.0.2", "47 10.0.0.1 > 10.0.0.2");
   const auto tuple = parse_five_tuple(text);
   REQUIRE(tuple);
   CHECK(to_string(*tuple) == text);
 }
 
 TEST_CASE("malformed tuples are refused") {
-  const auto* text = GENERATE("", "tcp", "tcp 10.0.0.1 10.0.0.2", "tcp 10.0.0.1:99999 > 10.0.0.2:80", "tcp 10.0.0.1 > ::1");
+  const auto* text =
+      GENERATE("", "tcp", "tcp 10.0.0.1 10.0.0.2", "tcp 10.0.0.1:99999 > 10.0.0.2:80", "tcp 10.0.0.1 > ::1");
   CHECK_FALSE(parse_five_tuple(text));
 }
 

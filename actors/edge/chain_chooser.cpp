@@ -63,6 +63,8 @@ model::path_id first_path_id(const std::string& service, const std::vector<std::
   return id == 0 ? 2 : id;
 }
 
-model::path_id next_path_id(model::path_id id) noexcept { return id == 0xfffffe ? 2 : id + 2; }
+model::path_id next_path_id(model::path_id id) noexcept {
+  return id == 0xfffffe ? 2 : id + 2;
+}
 
 } // namespace glocal::actors

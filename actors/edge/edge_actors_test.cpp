@@ -118,8 +118,8 @@ struct world {
     add(edge_names::controller("e1"), [this, controller](caf::local_actor& parent) {
       return parent.spawn<edge_controller>(controller, caf::actor_cast<caf::actor>(&parent), e1_client, e1.directory);
     });
-    supervisor = simulation.own(simulation.system().spawn<runtime::supervisor>(
-        "edge/e1", runtime::supervisor_options{}, std::move(children), e1.directory));
+    supervisor = simulation.own(simulation.system().spawn<runtime::supervisor>("edge/e1", runtime::supervisor_options{},
+                                                                               std::move(children), e1.directory));
     pass(1s);
   }
 
@@ -189,7 +189,8 @@ struct world {
   }
 
   std::optional<model::flow_record> published(const std::string& tuple) {
-    const auto found = execute(store::get_op{store::table::flows, model::keys::flow(0, *parse_five_tuple(tuple))}).found;
+    const auto found =
+        execute(store::get_op{store::table::flows, model::keys::flow(0, *parse_five_tuple(tuple))}).found;
     return found ? model::decode<model::flow_record>(found->value) : std::nullopt;
   }
 
@@ -220,7 +221,8 @@ TEST_CASE("an edge tells its switch what is attached, whom to trust and which ru
   CHECK(std::count(trusted.begin(), trusted.end(), rloc_of_dc) == 1);
   CHECK(std::count(trusted.begin(), trusted.end(), *parse_ip("172.16.4.2")) == 1);
   // And its own attachment is global state.
-  const auto own = w.execute(store::get_op{store::table::mappings, model::keys::mapping(0, *parse_prefix("10.1.0.0/24"))});
+  const auto own =
+      w.execute(store::get_op{store::table::mappings, model::keys::mapping(0, *parse_prefix("10.1.0.0/24"))});
   REQUIRE(own.found);
   CHECK(model::decode<model::eid_mapping>(own.found->value)->node == "e1");
 }

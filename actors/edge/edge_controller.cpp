@@ -28,9 +28,9 @@ constexpr int renewals_per_ttl = 3;
 
 edge_controller::edge_controller(caf::actor_config& config, edge_controller_settings settings, caf::actor supervisor,
                                  caf::actor store_client, std::shared_ptr<runtime::directory> directory)
-    : runtime::observed_actor{config, "edge controller", edge_names::controller(settings.node)}, settings_{std::move(settings)},
-      supervisor_{std::move(supervisor)}, store_client_{store_client}, directory_{std::move(directory)},
-      store_{*this, std::move(store_client)} {}
+    : runtime::observed_actor{config, "edge controller", edge_names::controller(settings.node)},
+      settings_{std::move(settings)}, supervisor_{std::move(supervisor)}, store_client_{store_client},
+      directory_{std::move(directory)}, store_{*this, std::move(store_client)} {}
 
 caf::behavior edge_controller::make_behavior() {
   grant_lease();
@@ -42,7 +42,8 @@ caf::behavior edge_controller::make_behavior() {
       .or_else(store_.handler());
 }
 
-// --- The lease --------------------------------------------------------------------------------------------------------
+// --- The lease
+// --------------------------------------------------------------------------------------------------------
 
 void edge_controller::grant_lease() {
   store_.grant_lease(settings_.lease, settings_.lease_ttl, [this](expected<void, store::store_error> granted) {
@@ -85,11 +86,12 @@ void edge_controller::publish_mappings() {
     mappings_published_ = true;
     return;
   }
-  store_.execute(std::move(operations), [this](const expected<std::vector<store::op_result>, store::store_error>& done) {
-    // If not, the next renewal tries again.
-    mappings_published_ =
-        done && std::all_of(done->begin(), done->end(), [](const store::op_result& result) { return result.ok(); });
-  });
+  store_.execute(
+      std::move(operations), [this](const expected<std::vector<store::op_result>, store::store_error>& done) {
+        // If not, the next renewal tries again.
+        mappings_published_ =
+            done && std::all_of(done->begin(), done->end(), [](const store::op_result& result) { return result.ok(); });
+      });
 }
 
 void edge_controller::tell_lease_regained() {
@@ -99,7 +101,8 @@ void edge_controller::tell_lease_regained() {
       send(actor, lease_regained{});
 }
 
-// --- The catalogue ----------------------------------------------------------------------------------------------------
+// --- The catalogue
+// ----------------------------------------------------------------------------------------------------
 
 void edge_controller::watch_catalogue() {
   (void)store_.watch(store::table::catalogue, "", [this](const watch_event& event) {

@@ -39,9 +39,11 @@ TEST_CASE("what is attached here is local, what is elsewhere has its RLOC, per t
   const auto here = *parse_prefix("10.1.0.0/24");
   const auto there = *parse_prefix("0.0.0.0/0");
   const auto rloc = *parse_ip("172.16.4.2");
-  const auto routes = compile_routes(
-      {{0, here, "inet-edge", rloc}, {0, there, "inet-edge", rloc}, {5, here, "inet-edge", rloc}, {0, *parse_prefix("10.9.0.0/24"), "sub-edge", rloc}},
-      {{3, 0, {here}}}, "sub-edge");
+  const auto routes = compile_routes({{0, here, "inet-edge", rloc},
+                                      {0, there, "inet-edge", rloc},
+                                      {5, here, "inet-edge", rloc},
+                                      {0, *parse_prefix("10.9.0.0/24"), "sub-edge", rloc}},
+                                     {{3, 0, {here}}}, "sub-edge");
   REQUIRE(routes.size() == 3);
   CHECK(routes[0] == dataplane::eid_route{0, here, 3, {}});
   CHECK(routes[1] == dataplane::eid_route{0, there, no_port, rloc});

@@ -14,9 +14,15 @@
 namespace glocal::actors {
 
 namespace edge_names {
-[[nodiscard]] inline std::string switch_agent(const std::string& node) { return "edge/" + node + "/switch"; }
-[[nodiscard]] inline std::string controller(const std::string& node) { return "edge/" + node + "/controller"; }
-[[nodiscard]] inline std::string vnf_host(const std::string& node) { return "edge/" + node + "/vnfs"; }
+[[nodiscard]] inline std::string switch_agent(const std::string& node) {
+  return "edge/" + node + "/switch";
+}
+[[nodiscard]] inline std::string controller(const std::string& node) {
+  return "edge/" + node + "/controller";
+}
+[[nodiscard]] inline std::string vnf_host(const std::string& node) {
+  return "edge/" + node + "/vnfs";
+}
 [[nodiscard]] inline std::string service_module(const std::string& node, const std::string& service) {
   return "edge/" + node + "/service/" + service;
 }
@@ -56,8 +62,8 @@ struct bind_services {
   std::vector<service_binding> services;
 };
 
-/// VNF host → switch agent: opens the ports of an instance; answered (with nothing) when the switch has them, else with an
-/// error that says why.
+/// VNF host → switch agent: opens the ports of an instance; answered (with nothing) when the switch has them, else with
+/// an error that says why.
 struct open_instance {
   std::string instance;
   dataplane::port_config in, out;

@@ -22,9 +22,11 @@ constexpr int max_path_attempts = 8;
 
 service_module::service_module(caf::actor_config& config, service_module_settings settings, caf::actor store_client,
                                std::shared_ptr<runtime::directory> directory)
-    : runtime::observed_actor{config, "service module", edge_names::service_module(settings.edge, settings.service.name)},
-      settings_{std::move(settings)}, directory_{std::move(directory)}, store_{*this, std::move(store_client), {settings_.decision_deadline}},
-      chooser_{settings_.service.policy, settings_.seed} {}
+    : runtime::observed_actor{config, "service module",
+                              edge_names::service_module(settings.edge, settings.service.name)},
+      settings_{std::move(settings)}, directory_{std::move(directory)},
+      store_{*this, std::move(store_client), {settings_.decision_deadline}}, chooser_{settings_.service.policy,
+                                                                                      settings_.seed} {}
 
 caf::behavior service_module::make_behavior() {
   watch_global_state();
@@ -38,18 +40,19 @@ caf::behavior service_module::make_behavior() {
 
 void service_module::watch_global_state() {
   for (const auto& vnf_class : settings_.service.chain)
-    (void)store_.watch(store::table::digests, model::keys::digest(vnf_class), [this, vnf_class](const watch_event& event) {
-      // A prefix watch on "fw" also sees "fw-2".
-      if (event.entry.key != model::keys::digest(vnf_class))
-        return;
-      model::class_digest digest{vnf_class, {}};
-      if (event.what == watch_event::kind::put)
-        digest = model::decode<model::class_digest>(event.entry.value).value_or(digest);
-      else if (event.what != watch_event::kind::erase)
-        return;
-      candidates_[vnf_class] = digest.candidates.size();
-      chooser_.update(digest);
-    });
+    (void)store_.watch(store::table::digests, model::keys::digest(vnf_class),
+                       [this, vnf_class](const watch_event& event) {
+                         // A prefix watch on "fw" also sees "fw-2".
+                         if (event.entry.key != model::keys::digest(vnf_class))
+                           return;
+                         model::class_digest digest{vnf_class, {}};
+                         if (event.what == watch_event::kind::put)
+                           digest = model::decode<model::class_digest>(event.entry.value).value_or(digest);
+                         else if (event.what != watch_event::kind::erase)
+                           return;
+                         candidates_[vnf_class] = digest.candidates.size();
+                         chooser_.update(digest);
+                       });
   (void)store_.watch(store::table::paths, "", [this](const watch_event& event) {
     if (event.what == watch_event::kind::live)
       paths_live_ = true;
@@ -60,8 +63,8 @@ void service_module::watch_global_state() {
       return;
     // A path whose chain changed (re-steered) is no longer the path of its former chain.
     std::erase_if(paths_, [&](const auto& known) { return known.second == *id; });
-    const auto path = event.what == watch_event::kind::put ? model::decode<model::service_path>(event.entry.value)
-                                                           : std::nullopt;
+    const auto path =
+        event.what == watch_event::kind::put ? model::decode<model::service_path>(event.entry.value) : std::nullopt;
     if (path && path->service == settings_.service.name)
       paths_.insert_or_assign(path->instances, *id);
   });
@@ -162,25 +165,23 @@ void service_module::publish(std::vector<proposed_flow> flows) {
         store::put_if_absent_op{store::table::flows, flow.key, model::encode(record), settings_.lease});
   }
   const auto begun = std::chrono::steady_clock::now();
-  store_.execute(std::move(operations),
-                 [this, begun, flows = std::move(flows)](
-                     expected<std::vector<store::op_result>, store::store_error> results) {
-                   publish_latency_.record(
-                       static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begun).count()));
-                   program_flows answers;
-                   if (!results)
-                     note_error("publishing flows: " + std::string{store::name(results.error())});
-                   for (std::size_t i = 0; i < flows.size(); ++i) {
-                     if (results && i < results->size()) {
-                       adopt(flows[i], (*results)[i], answers);
-                     } else {
-                       ++tally_.store_failures;
-                       chooser_.forget(flows[i].chain);
-                       answers.refusals.push_back(refusal(flows[i].packet, drop_reason::store_unavailable));
-                     }
-                   }
-                   answer(std::move(answers));
-                 });
+  store_.execute(std::move(operations), [this, begun, flows = std::move(flows)](
+                                            expected<std::vector<store::op_result>, store::store_error> results) {
+    publish_latency_.record(static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begun).count()));
+    program_flows answers;
+    if (!results)
+      note_error("publishing flows: " + std::string{store::name(results.error())});
+    for (std::size_t i = 0; i < flows.size(); ++i) {
+      if (results && i < results->size()) {
+        adopt(flows[i], (*results)[i], answers);
+      } else {
+        ++tally_.store_failures;
+        chooser_.forget(flows[i].chain);
+        answers.refusals.push_back(refusal(flows[i].packet, drop_reason::store_unavailable));
+      }
+    }
+    answer(std::move(answers));
+  });
 }
 
 void service_module::adopt(const proposed_flow& flow, const store::op_result& result, program_flows& answers) {
@@ -207,7 +208,7 @@ void service_module::adopt(const proposed_flow& flow, const store::op_result& re
 
 dataplane::refuse service_module::refusal(const dataplane::packet_in& packet, drop_reason reason) const {
   const auto verdict = settings_.service.on_store_loss == model::fallback::pass ? dataplane::refuse::verdict::pass
-                                                                               : dataplane::refuse::verdict::drop;
+                                                                                : dataplane::refuse::verdict::drop;
   return {packet.hold, verdict, reason};
 }
 
@@ -245,7 +246,8 @@ void service_module::forget(const flows_ended& ended) {
 }
 
 void service_module::publish_again() {
-  // One batch at a time would be kinder to the store with a million flows; a lost lease is rare and batches are bounded.
+  // One batch at a time would be kinder to the store with a million flows; a lost lease is rare and batches are
+  // bounded.
   store::batch operations;
   std::vector<std::string> keys;
   const auto flush = [&] {

@@ -49,11 +49,11 @@ bool follow(std::map<Key, Value>& copy, const Key& key, const watch_event& event
 
 } // namespace
 
-switch_agent::switch_agent(caf::actor_config& config, switch_agent_settings settings,
-                           dataplane::southbound& southbound, caf::actor store_client,
-                           std::shared_ptr<runtime::directory> directory)
-    : runtime::observed_actor{config, "switch agent", edge_names::switch_agent(settings.node)}, settings_{std::move(settings)},
-      southbound_{southbound}, directory_{std::move(directory)}, store_{*this, std::move(store_client), {settings_.decision_deadline}},
+switch_agent::switch_agent(caf::actor_config& config, switch_agent_settings settings, dataplane::southbound& southbound,
+                           caf::actor store_client, std::shared_ptr<runtime::directory> directory)
+    : runtime::observed_actor{config, "switch agent", edge_names::switch_agent(settings.node)},
+      settings_{std::move(settings)}, southbound_{southbound},
+      directory_{std::move(directory)}, store_{*this, std::move(store_client), {settings_.decision_deadline}},
       scratch_(events_per_poll) {}
 
 caf::behavior switch_agent::make_behavior() {
@@ -115,9 +115,9 @@ void switch_agent::handle(std::span<const event> events) {
   const auto hand_over = [&](auto& batches) {
     for (auto& [cookie, batch] : batches) {
       const auto* binding = binding_of(cookie);
-      const auto module = binding == nullptr ? caf::actor{}
-                                             : directory_->find(edge_names::service_module(settings_.node,
-                                                                                           binding->service.name));
+      const auto module = binding == nullptr
+                              ? caf::actor{}
+                              : directory_->find(edge_names::service_module(settings_.node, binding->service.name));
       if (module)
         send(module, std::move(batch));
       else
@@ -215,16 +215,17 @@ void switch_agent::advance(model::path_id id) {
 
 void switch_agent::fetch_path(model::path_id id) {
   awaited_[id].fetching = true;
-  store_.get(store::table::paths, model::keys::path(id), [this, id](expected<store::op_result, store::store_error> got) {
-    awaited_[id].fetching = false;
-    if (!got)
-      return give_up(id, drop_reason::store_unavailable);
-    auto path = got->found ? model::decode<model::service_path>(got->found->value) : std::nullopt;
-    if (!path)
-      return give_up(id, drop_reason::unknown_path);
-    paths_.try_emplace(id, std::move(*path));
-    advance(id);
-  });
+  store_.get(store::table::paths, model::keys::path(id),
+             [this, id](expected<store::op_result, store::store_error> got) {
+               awaited_[id].fetching = false;
+               if (!got)
+                 return give_up(id, drop_reason::store_unavailable);
+               auto path = got->found ? model::decode<model::service_path>(got->found->value) : std::nullopt;
+               if (!path)
+                 return give_up(id, drop_reason::unknown_path);
+               paths_.try_emplace(id, std::move(*path));
+               advance(id);
+             });
 }
 
 void switch_agent::fetch_instances(model::path_id id, const std::vector<std::string>& names) {
@@ -232,21 +233,20 @@ void switch_agent::fetch_instances(model::path_id id, const std::vector<std::str
   store::batch operations;
   for (const auto& name : names)
     operations.push_back(store::get_op{store::table::instances, model::keys::instance(name)});
-  store_.execute(std::move(operations),
-                 [this, id](expected<std::vector<store::op_result>, store::store_error> results) {
-                   awaited_[id].fetching = false;
-                   if (!results)
-                     return give_up(id, drop_reason::store_unavailable);
-                   for (const auto& result : *results) {
-                     auto instance =
-                         result.found ? model::decode<model::vnf_instance>(result.found->value) : std::nullopt;
-                     if (!instance)
-                       return give_up(id, drop_reason::unknown_path);
-                     auto name = instance->name;
-                     instances_.try_emplace(std::move(name), std::move(*instance));
-                   }
-                   advance(id);
-                 });
+  store_.execute(
+      std::move(operations), [this, id](expected<std::vector<store::op_result>, store::store_error> results) {
+        awaited_[id].fetching = false;
+        if (!results)
+          return give_up(id, drop_reason::store_unavailable);
+        for (const auto& result : *results) {
+          auto instance = result.found ? model::decode<model::vnf_instance>(result.found->value) : std::nullopt;
+          if (!instance)
+            return give_up(id, drop_reason::unknown_path);
+          auto name = instance->name;
+          instances_.try_emplace(std::move(name), std::move(*instance));
+        }
+        advance(id);
+      });
 }
 
 void switch_agent::give_up(model::path_id id, drop_reason reason) {

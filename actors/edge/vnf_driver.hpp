@@ -1,8 +1,8 @@
 #pragma once
 // How an edge makes and unmakes VNF instances: the border between the VNF host actor and whatever runs functions.
 //
-// Threading: one thread at a time, but for `alive`. Calls may block for seconds: the VNF host makes them from a detached
-// actor.
+// Threading: one thread at a time, but for `alive`. Calls may block for seconds: the VNF host makes them from a
+// detached actor.
 
 #include "actors/model/model.hpp"
 #include "base/expected.hpp"

@@ -159,9 +159,8 @@ void vnf_host::watch_instance(const hosted& entry) {
   spec.start = [settings, driver = driver_, client = store_client_, &counters = counters_](caf::local_actor& parent) {
     return parent.spawn<vnf_monitor>(settings, counters, driver, client);
   };
-  replace_child(this, supervisor_, std::move(spec), [this, name](const caf::error& error) {
-    note_error(name + ": " + runtime::describe(error));
-  });
+  replace_child(this, supervisor_, std::move(spec),
+                [this, name](const caf::error& error) { note_error(name + ": " + runtime::describe(error)); });
 }
 
 void vnf_host::terminate(const std::string& name, reply_promise promise) {
@@ -200,9 +199,8 @@ void vnf_host::fail(const std::string& name, const std::string& why, reply_promi
 
 dataplane::port_id vnf_host::free_port() const {
   for (auto id = settings_.first_port; id < dataplane::max_ports; ++id)
-    if (std::none_of(hosted_.begin(), hosted_.end(), [&](const auto& entry) {
-          return entry.second.in_arm == id || entry.second.out_arm == id;
-        }))
+    if (std::none_of(hosted_.begin(), hosted_.end(),
+                     [&](const auto& entry) { return entry.second.in_arm == id || entry.second.out_arm == id; }))
       return id;
   return dataplane::no_port;
 }

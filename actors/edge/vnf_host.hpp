@@ -2,8 +2,8 @@
 // Makes and destroys this node's VNF instances when the central MANO asks for it (schema/mano.capnp).
 //
 // instantiate: driver starts the function → the switch opens its arms → a monitor watches it → the answer says where it
-// is. Asking again for what runs is answered at once, so the MANO may repeat itself. Steps that block (the driver's) run
-// in a detached actor; requests wait for each other there.
+// is. Asking again for what runs is answered at once, so the MANO may repeat itself. Steps that block (the driver's)
+// run in a detached actor; requests wait for each other there.
 
 #include "actors/edge/messages.hpp"
 #include "actors/edge/vnf_driver.hpp"

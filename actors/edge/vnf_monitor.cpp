@@ -6,13 +6,12 @@
 
 namespace glocal::actors {
 
-vnf_monitor::vnf_monitor(caf::actor_config& config, vnf_monitor_settings settings,
-                         const dataplane::counters& counters, std::shared_ptr<const vnf_driver> driver,
-                         caf::actor store_client)
+vnf_monitor::vnf_monitor(caf::actor_config& config, vnf_monitor_settings settings, const dataplane::counters& counters,
+                         std::shared_ptr<const vnf_driver> driver, caf::actor store_client)
     : runtime::observed_actor{config, "vnf monitor",
-                     edge_names::vnf_monitor(settings.instance.node, settings.instance.name)},
-      settings_{std::move(settings)}, counters_{counters}, driver_{std::move(driver)},
-      store_{*this, std::move(store_client)} {
+                              edge_names::vnf_monitor(settings.instance.node, settings.instance.name)},
+      settings_{std::move(settings)}, counters_{counters}, driver_{std::move(driver)}, store_{*this,
+                                                                                              std::move(store_client)} {
   status_.instance = settings_.instance.name;
   status_.vnf_class = settings_.instance.vnf_class;
   // Orders this monitor's reports after those of every earlier one of the instance, also across restarts of the node.
@@ -55,8 +54,7 @@ void vnf_monitor::publish() {
   publishing_ = true;
   ++status_.sequence;
   store_.put(store::table::status, model::keys::status(status_.vnf_class, status_.instance), model::encode(status_),
-             settings_.lease,
-             [this, sent = status_](const expected<store::op_result, store::store_error>& result) {
+             settings_.lease, [this, sent = status_](const expected<store::op_result, store::store_error>& result) {
                publishing_ = false;
                published_.reset();
                if (result && result->ok())

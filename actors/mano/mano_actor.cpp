@@ -23,8 +23,8 @@ const char* phase_name(int phase) {
 
 mano_actor::mano_actor(caf::actor_config& config, mano_settings settings, runtime::transport transport,
                        caf::actor store_client)
-    : runtime::observed_actor{config, "mano", "mano"}, settings_{std::move(settings)}, transport_{std::move(transport)},
-      store_{*this, std::move(store_client)} {
+    : runtime::observed_actor{config, "mano", "mano"}, settings_{std::move(settings)},
+      transport_{std::move(transport)}, store_{*this, std::move(store_client)} {
   for (const auto& instance : settings_.instances)
     wishes_.emplace(instance.name, wish{instance, phase::wanted, {}});
 }
@@ -58,7 +58,8 @@ void mano_actor::publish_catalogue() {
   for (const auto& service : settings_.services)
     operations.push_back(
         store::put_op{store::table::catalogue, model::keys::service(service.name), model::encode(service), 0});
-  store_.execute(std::move(operations), [this](const expected<std::vector<store::op_result>, store::store_error>& done) {
+  store_.execute(std::move(operations), [this](
+                                            const expected<std::vector<store::op_result>, store::store_error>& done) {
     catalogue_published_ =
         done && std::all_of(done->begin(), done->end(), [](const store::op_result& result) { return result.ok(); });
     if (catalogue_published_) {
@@ -104,8 +105,8 @@ void mano_actor::ask_for(wish& wanted) {
   }
   wanted.phase = phase::asking;
   const auto name = wanted.instance.name;
-  auto order = runtime::make_message(mano_kind::instantiate,
-                                     std::string_view{model::encode(model::instantiate_request{wanted.instance, *vnf_class})});
+  auto order = runtime::make_message(
+      mano_kind::instantiate, std::string_view{model::encode(model::instantiate_request{wanted.instance, *vnf_class})});
   runtime::request(this, transport_, {wanted.instance.node, edge_names::vnf_host(wanted.instance.node)},
                    std::move(order), instantiate_timeout)
       .then(

@@ -2,9 +2,9 @@
 // The central MANO: publishes the catalogue and has instances created; all else goes on without it (paper, section on
 // roles; ETSI GS NFV-MAN 001).
 //
-// What the cluster file says is the wish; this actor brings the global state to it: catalogue entries are written, those
-// no longer wished are erased, and each instance is asked of its node until it runs, then registered (table instances).
-// Asking is idempotent, so a restart of this actor or of an edge needs no memory of what was done.
+// What the cluster file says is the wish; this actor brings the global state to it: catalogue entries are written,
+// those no longer wished are erased, and each instance is asked of its node until it runs, then registered (table
+// instances). Asking is idempotent, so a restart of this actor or of an edge needs no memory of what was done.
 
 #include "actors/model/model.hpp"
 #include "actors/store/actor_store.hpp"

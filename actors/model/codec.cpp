@@ -116,7 +116,9 @@ dataplane::rule_match read(schema::RuleMatch::Reader in) {
   return out;
 }
 
-std::string read(capnp::Text::Reader in) { return {in.begin(), in.size()}; }
+std::string read(capnp::Text::Reader in) {
+  return {in.begin(), in.size()};
+}
 
 void write(capnp::List<capnp::Text>::Builder out, const std::vector<std::string>& value) {
   for (unsigned i = 0; i < value.size(); ++i)
@@ -251,7 +253,9 @@ void write(schema::EidMapping::Builder out, const eid_mapping& value) {
   write(out.initRloc(), value.rloc);
 }
 
-eid_mapping read(schema::EidMapping::Reader in) { return {in.getTenant(), read(in.getEid()), read(in.getNode()), read(in.getRloc())}; }
+eid_mapping read(schema::EidMapping::Reader in) {
+  return {in.getTenant(), read(in.getEid()), read(in.getNode()), read(in.getRloc())};
+}
 
 void write(schema::InstantiateRequest::Builder out, const instantiate_request& value) {
   write(out.initInstance(), value.instance);
@@ -266,7 +270,9 @@ void write(schema::TerminateRequest::Builder out, const terminate_request& value
   out.setInstance(value.instance.c_str());
 }
 
-terminate_request read(schema::TerminateRequest::Reader in) { return {read(in.getInstance())}; }
+terminate_request read(schema::TerminateRequest::Reader in) {
+  return {read(in.getInstance())};
+}
 
 void write(schema::LifecycleReply::Builder out, const lifecycle_reply& value) {
   if (value.done)
@@ -310,7 +316,9 @@ auto from_bytes(std::string_view bytes) -> std::optional<decltype(read(std::decl
 } // namespace
 
 #define GLOCAL_MODEL_CODEC(type, schema_type)                                                                          \
-  std::string encode(const type& value) { return to_bytes<schema::schema_type>(value); }                               \
+  std::string encode(const type& value) {                                                                              \
+    return to_bytes<schema::schema_type>(value);                                                                       \
+  }                                                                                                                    \
   template <>                                                                                                          \
   std::optional<type> decode<type>(std::string_view bytes) {                                                           \
     return from_bytes<schema::schema_type>(bytes);                                                                     \

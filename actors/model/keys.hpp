@@ -11,13 +11,19 @@
 namespace glocal::model::keys {
 
 /// Table `catalogue`.
-[[nodiscard]] inline std::string service(std::string_view name) { return "service/" + std::string{name}; }
+[[nodiscard]] inline std::string service(std::string_view name) {
+  return "service/" + std::string{name};
+}
 inline constexpr std::string_view all_services = "service/";
-[[nodiscard]] inline std::string vnf_class(std::string_view name) { return "class/" + std::string{name}; }
+[[nodiscard]] inline std::string vnf_class(std::string_view name) {
+  return "class/" + std::string{name};
+}
 inline constexpr std::string_view all_vnf_classes = "class/";
 
 /// Table `instances`: instance → class and location. The class → instances direction is the class's digest.
-[[nodiscard]] inline std::string instance(std::string_view name) { return std::string{name}; }
+[[nodiscard]] inline std::string instance(std::string_view name) {
+  return std::string{name};
+}
 
 /// Table `flows`: tenant (4 bytes, big-endian) then the canonical tuple: family, protocol, and per end 16 address
 /// bytes and the port (big-endian). 42 bytes; both directions of a connection have one key.
@@ -34,7 +40,9 @@ inline constexpr std::string_view all_vnf_classes = "class/";
 }
 
 /// Table `digests`.
-[[nodiscard]] inline std::string digest(std::string_view vnf_class) { return std::string{vnf_class}; }
+[[nodiscard]] inline std::string digest(std::string_view vnf_class) {
+  return std::string{vnf_class};
+}
 
 /// Table `mappings`: the tenant and the EID prefix as text.
 [[nodiscard]] inline std::string mapping(tenant_id tenant, const ip_prefix& eid) {

@@ -127,10 +127,11 @@ private:
 
   [[nodiscard]] bool do_round() noexcept {
     bool worked = change_ports();
+    // Before the ports: a new one's add_port was submitted before its device was handed over.
+    worked |= switch_.execute_commands(monotonic_ns(), sink_);
     for (std::size_t i = 0; i < port_count_; ++i)
       worked |= receive(ports_[i]);
     const auto now = monotonic_ns();
-    worked |= switch_.execute_commands(now, sink_);
     if (now >= switch_.deadline()) {
       switch_.expire(now, sink_);
       worked = true;

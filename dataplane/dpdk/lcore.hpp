@@ -1,7 +1,7 @@
 #pragma once
 // A thread that runs one edge_switch over DPDK ports, and the southbound border to program it.
 //
-// The loop: rx burst → process → tx burst, for each port; then commands, then time. When nothing happened it blocks in
+// The loop: commands; rx burst → process → tx burst, for each port; then time. When nothing happened it blocks in
 // epoll on the ports' descriptors, an eventfd for commands, and the switch's next deadline, so an idle edge costs
 // nothing; a port without a descriptor is looked at every `blind_poll_interval`. `polling::busy` never blocks.
 //

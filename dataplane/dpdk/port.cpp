@@ -15,8 +15,9 @@
 namespace glocal::dataplane {
 namespace {
 
-/// Frames a ring holds: what 20 TCP connections send at 100 kpps while the lcore waits 20 ms for a core. With 512, Figure 3
-/// on two cores lost a percent of its segments here, and now and then a SYN. Each ring is 4 MiB of kernel memory.
+/// Frames a ring holds: what 20 TCP connections send at 100 kpps while the lcore waits 20 ms for a core. With 512,
+/// Figure 3 on two cores lost a percent of its segments here, and now and then a SYN. Each ring is 4 MiB of kernel
+/// memory.
 constexpr std::uint16_t ring_frames = 2048;
 
 /// The AF_PACKET socket of this process bound to `interface`; -1 if there is none.

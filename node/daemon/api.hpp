@@ -14,8 +14,7 @@ namespace glocal::node {
 inline constexpr std::string_view store_view_name = "api/store";
 
 /// REQUIRES: `system` and what `sources` refers to outlive the handlers; store_view is registered.
-[[nodiscard]] std::map<std::string, http_api::handler> api_handlers(caf::actor_system& system,
-                                                                    runtime::transport transport,
-                                                                    status_sources sources);
+[[nodiscard]] std::map<std::string, http_api::handler>
+api_handlers(caf::actor_system& system, runtime::transport transport, status_sources sources);
 
 } // namespace glocal::node

@@ -226,8 +226,7 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
     settings.ring = ring;
     return parent.spawn<actors::store_client>(settings, transport);
   });
-  add(std::string{store_view_name},
-      [this](caf::local_actor& parent) { return parent.spawn<store_view>(client()); });
+  add(std::string{store_view_name}, [this](caf::local_actor& parent) { return parent.spawn<store_view>(client()); });
   if (self.has(role::store))
     add("store/digests", [this](caf::local_actor& parent) {
       actors::digest_settings settings;

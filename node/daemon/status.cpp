@@ -21,8 +21,8 @@ constexpr double ns_per_us = 1e3;
 
 /// The actor's own word for `key`; empty when it has none.
 std::string state_of(const actor_record& actor, std::string_view key) {
-  const auto found = std::find_if(actor.state.begin(), actor.state.end(),
-                                  [&](const auto& entry) { return entry.first == key; });
+  const auto found =
+      std::find_if(actor.state.begin(), actor.state.end(), [&](const auto& entry) { return entry.first == key; });
   return found == actor.state.end() ? std::string{} : found->second;
 }
 
@@ -33,7 +33,9 @@ std::uint64_t number_of(const actor_record& actor, std::string_view key) {
   return value;
 }
 
-bool is_ready(const actor_record& actor) { return state_of(actor, "ready") == "true"; }
+bool is_ready(const actor_record& actor) {
+  return state_of(actor, "ready") == "true";
+}
 
 std::vector<const actor_record*> of_kind(const std::vector<actor_record>& records, std::string_view kind) {
   std::vector<const actor_record*> out;
@@ -108,12 +110,9 @@ json store_status(const actor_record& node) {
   json operations = json::object();
   for (const auto* kind : {"gets", "puts", "puts_if_absent", "compare_and_sets", "erases", "scans"})
     operations[kind] = number_of(node, kind);
-  return {{"slots", number_of(node, "slots")},
-          {"copies", number_of(node, "copies")},
-          {"keys", number_of(node, "keys")},
-          {"watchers", number_of(node, "watchers")},
-          {"operations", operations},
-          {"ready", is_ready(node)}};
+  return {{"slots", number_of(node, "slots")}, {"copies", number_of(node, "copies")},
+          {"keys", number_of(node, "keys")},   {"watchers", number_of(node, "watchers")},
+          {"operations", operations},          {"ready", is_ready(node)}};
 }
 
 json mano_status(const actor_record& mano) {
@@ -157,7 +156,7 @@ json node_status(const status_sources& sources, const std::vector<actor_record>&
                          {"reason", peer.last_reason},
                          {"queued_bytes", peer.queued_bytes}});
   const auto uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - sources.started).count();
-  json out{{"node", sources.self.name}, {"roles", roles},         {"pid", ::getpid()}, {"uptime_s", uptime},
+  json out{{"node", sources.self.name}, {"roles", roles},    {"pid", ::getpid()}, {"uptime_s", uptime},
            {"version", GLOCAL_VERSION}, {"peers", peer_list}};
   bool ready = true;
   if (sources.counters != nullptr) {
@@ -205,7 +204,9 @@ json counters_json(const status_sources& sources) {
   if (sources.counters == nullptr)
     return json::object();
   const auto& counted = *sources.counters;
-  const auto microseconds = [](const histogram& of, double q) { return static_cast<double>(of.quantile(q)) / ns_per_us; };
+  const auto microseconds = [](const histogram& of, double q) {
+    return static_cast<double>(of.quantile(q)) / ns_per_us;
+  };
   return {{"flows", counted.flows_now.value()},
           {"flows_installed", counted.flows_installed.value()},
           {"packet_ins", counted.packet_ins.value()},

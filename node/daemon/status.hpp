@@ -38,7 +38,8 @@ struct status_sources {
                                                                std::chrono::milliseconds patience);
 
 /// @param peers of the router; shown by name.
-[[nodiscard]] nlohmann::json node_status(const status_sources& sources, const std::vector<runtime::actor_record>& records,
+[[nodiscard]] nlohmann::json node_status(const status_sources& sources,
+                                         const std::vector<runtime::actor_record>& records,
                                          const runtime::transport_stats& peers);
 [[nodiscard]] nlohmann::json actors_json(const std::vector<runtime::actor_record>& records);
 [[nodiscard]] nlohmann::json counters_json(const status_sources& sources);

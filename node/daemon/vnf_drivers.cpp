@@ -24,8 +24,7 @@ vnf_drivers::vnf_drivers(const cluster_config& config, std::filesystem::path rec
 expected<actors::started_vnf, std::string> vnf_drivers::start(const model::vnf_instance& instance,
                                                               const model::vnf_class& vnf_class) {
   if (vnf_class.driver != "netns")
-    return unexpected{"class " + vnf_class.name + " asks for driver '" + vnf_class.driver +
-                      "'; this node has: netns"};
+    return unexpected{"class " + vnf_class.name + " asks for driver '" + vnf_class.driver + "'; this node has: netns"};
   if (config_.find_instance(instance.name) == nullptr)
     return unexpected{"instance " + instance.name + " is not in this node's cluster file"};
   const auto interfaces = vnf_arm_interfaces(config_, instance.name);

@@ -1,10 +1,10 @@
 // A main() around LLVMFuzzerTestOneInput for compilers without libFuzzer: mutates a corpus under a fixed seed.
 // Failing input replays with the printed line.
 
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -18,7 +18,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 /// Optional: well-formed inputs to start from, one per index; empty ends the list.
-extern "C" __attribute__((weak)) std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* out, std::size_t capacity);
+extern "C" __attribute__((weak)) std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* out,
+                                                                    std::size_t capacity);
 
 namespace {
 
@@ -30,8 +31,9 @@ const char* program = "";
 
 void say_how_to_replay(int) {
   char line[256];
-  const int length = std::snprintf(line, sizeof line, "\nfuzz failure; replay with: %s --seed %llu --runs %llu\n", program,
-                                   static_cast<unsigned long long>(seed), static_cast<unsigned long long>(current_run + 1));
+  const int length =
+      std::snprintf(line, sizeof line, "\nfuzz failure; replay with: %s --seed %llu --runs %llu\n", program,
+                    static_cast<unsigned long long>(seed), static_cast<unsigned long long>(current_run + 1));
   (void)!write(2, line, static_cast<std::size_t>(length));
   std::signal(SIGABRT, SIG_DFL);
   std::abort();
@@ -61,12 +63,27 @@ void mutate(input& data, std::mt19937_64& random) {
   for (std::uint64_t i = 0; i < steps; ++i) {
     const auto at = data.empty() ? 0 : random() % data.size();
     switch (random() % 7) {
-    case 0: if (!data.empty()) data[at] ^= static_cast<std::uint8_t>(1u << random() % 8); break;
-    case 1: if (!data.empty()) data[at] = static_cast<std::uint8_t>(random()); break;
-    case 2: if (!data.empty()) data[at] = random() % 2 ? 0xff : 0x00; break;
+    case 0:
+      if (!data.empty())
+        data[at] ^= static_cast<std::uint8_t>(1u << random() % 8);
+      break;
+    case 1:
+      if (!data.empty())
+        data[at] = static_cast<std::uint8_t>(random());
+      break;
+    case 2:
+      if (!data.empty())
+        data[at] = random() % 2 ? 0xff : 0x00;
+      break;
     case 3: data.resize(random() % (data.size() + 1)); break;
-    case 4: if (data.size() < max_input_bytes) data.insert(data.begin() + static_cast<std::ptrdiff_t>(at), static_cast<std::uint8_t>(random())); break;
-    case 5: if (!data.empty()) data.erase(data.begin() + static_cast<std::ptrdiff_t>(at)); break;
+    case 4:
+      if (data.size() < max_input_bytes)
+        data.insert(data.begin() + static_cast<std::ptrdiff_t>(at), static_cast<std::uint8_t>(random()));
+      break;
+    case 5:
+      if (!data.empty())
+        data.erase(data.begin() + static_cast<std::ptrdiff_t>(at));
+      break;
     default:
       if (data.size() >= at + 2) {
         const std::uint16_t edges[] = {0, 1, 0x7fff, 0x8000, 0xffff, static_cast<std::uint16_t>(data.size())};
