@@ -133,7 +133,7 @@ protected:
   /// scheduled actors bounces them; doing it first is harmless, as an actor is cleaned up once.
   bool cleanup(caf::error&& reason, caf::execution_unit* host) override {
     close_all();
-    caf::scheduled_actor::cleanup(caf::error{reason}, host);
+    caf::scheduled_actor::cleanup(caf::error{reason}, host); // NOLINT(bugprone-parent-virtual-call): skips the broker
     return router::cleanup(std::move(reason), host);
   }
 
