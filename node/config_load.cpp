@@ -12,7 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t least_mtu = 576, greatest_mtu = 9216;
+// The greatest is what a packet buffer holds: dataplane::max_port_mtu.
+constexpr std::uint16_t least_mtu = 576, greatest_mtu = 1900;
 /// A match with lists of ports becomes this many rules at most.
 constexpr std::size_t max_matches_per_service = 1024;
 
