@@ -213,8 +213,8 @@ TEST_CASE("keys that are unknown, missing, repeated or of the wrong shape are re
 
 TEST_CASE("values out of range are reported with the range") {
   check({
-      {"a number too small", "mtu: 1700", "mtu: 5", {{"4:8", "576 to 9216, not 5", "at least 576"}}},
-      {"a number too large", "mtu: 1700", "mtu: 99999999999999999999999", {{"4:8", "576 to 9216", "at most 9216"}}},
+      {"a number too small", "mtu: 1700", "mtu: 5", {{"4:8", "576 to 1900, not 5", "at least 576"}}},
+      {"a number too large", "mtu: 1700", "mtu: 99999999999999999999999", {{"4:8", "576 to 1900", "at most 1900"}}},
       {"a number in quotes", "mtu: 1700", "mtu: \"1700\"", {{"4:8", "is a number, here is text", "remove the quotes"}}},
       {"a number with a unit", "mtu: 1700", "mtu: 1700B", {{"4:8", "'1700B'", "digits only"}}},
       {"a negative number", "mtu: 1700", "mtu: -1", {{"4:8", "'-1'", "write 576 or more"}}},
