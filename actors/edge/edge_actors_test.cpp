@@ -399,6 +399,19 @@ TEST_CASE("a killed service module comes back, and its flows are found in the st
   CHECK(w.fast_path.all<dataplane::install_flow>()[0].owner);
 }
 
+TEST_CASE("a killed switch agent comes back, learns what it had, and decides and programs as before") {
+  world w;
+  w.publish_service();
+  caf::anon_send_exit(w.e1.directory->find(edge_names::switch_agent("e1")), caf::exit_reason::kill);
+  w.pass(1s);
+  CHECK_FALSE(w.fast_path.all<dataplane::set_classifier>().empty());
+  w.fast_path.orders.clear();
+  const auto packet = w.raise(connection);
+  REQUIRE(w.fast_path.all<dataplane::set_path>().size() == 1);
+  REQUIRE(w.fast_path.all<dataplane::install_flow>().size() == 1);
+  CHECK(w.fast_path.all<dataplane::install_flow>()[0].hold == packet.hold);
+}
+
 TEST_CASE("a switch that is behind is given its orders later, in order") {
   world w;
   w.publish_service();

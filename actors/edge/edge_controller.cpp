@@ -38,6 +38,7 @@ caf::behavior edge_controller::make_behavior() {
   return caf::message_handler{
       [this](runtime::tick_atom) { lease_held_ ? renew_lease() : grant_lease(); },
       [this](caf::update_atom) { reconcile(); },
+      [this](const agent_started&) { bind(); },
   }
       .or_else(store_.handler());
 }

@@ -30,7 +30,8 @@ std::vector<eid_route> compile_routes(const std::vector<model::eid_mapping>& map
     const auto is_known = std::any_of(routes.begin(), routes.end(), [&](const eid_route& route) {
       return route.tenant == mapping.tenant && route.prefix == mapping.eid;
     });
-    if (mapping.node != node && !is_known)
+    const bool is_reachable = !mapping.rloc.is_unspecified() && !mapping.rloc.is_multicast();
+    if (mapping.node != node && is_reachable && !is_known)
       routes.push_back({mapping.tenant, mapping.eid, no_port, mapping.rloc});
   }
   return routes;

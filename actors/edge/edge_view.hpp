@@ -31,8 +31,8 @@ struct attachment_view {
   std::vector<ip_prefix> prefixes;
 };
 
-/// Routes to all mapped EIDs. What is attached here is local whatever the store says; a mapping to this node that is
-/// not attached (left by an earlier configuration) has no route.
+/// Routes to all mapped EIDs. What is attached here is local whatever the store says. No route has what is mapped to
+/// this node but not attached (left by an earlier configuration), or mapped to something that is no unicast RLOC.
 [[nodiscard]] std::vector<dataplane::eid_route> compile_routes(const std::vector<model::eid_mapping>& mappings,
                                                                const std::vector<attachment_view>& attachments,
                                                                const std::string& node);

@@ -42,7 +42,8 @@ TEST_CASE("what is attached here is local, what is elsewhere has its RLOC, per t
   const auto routes = compile_routes({{0, here, "inet-edge", rloc},
                                       {0, there, "inet-edge", rloc},
                                       {5, here, "inet-edge", rloc},
-                                      {0, *parse_prefix("10.9.0.0/24"), "sub-edge", rloc}},
+                                      {0, *parse_prefix("10.9.0.0/24"), "sub-edge", rloc},
+                                      {0, *parse_prefix("10.8.0.0/24"), "dc1", {}}},
                                      {{3, 0, {here}}}, "sub-edge");
   REQUIRE(routes.size() == 3);
   CHECK(routes[0] == dataplane::eid_route{0, here, 3, {}});

@@ -72,6 +72,9 @@ struct close_instance {
   std::string instance;
 };
 
+/// Switch agent → edge controller and VNF host: a new agent knows neither services nor local instances; say them again.
+struct agent_started {};
+
 /// Edge controller → service modules: the edge's lease ran out and was granted again; what hung on it must be
 /// published again.
 struct lease_regained {};
@@ -84,4 +87,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::program_flows)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::bind_services)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::open_instance)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::close_instance)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::agent_started)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::lease_regained)

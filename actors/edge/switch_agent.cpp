@@ -61,6 +61,9 @@ caf::behavior switch_agent::make_behavior() {
     submit(add_port{port});
   refresh_routes();
   watch_global_state();
+  for (const auto& name : {edge_names::controller(settings_.node), edge_names::vnf_host(settings_.node)})
+    if (const auto actor = directory_->find(name))
+      send(actor, agent_started{});
   drain();
   return caf::message_handler{
       [this](runtime::wake_atom) { drain(); },

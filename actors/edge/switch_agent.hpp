@@ -6,7 +6,8 @@
 // Down: keeps rules, EID routes, known RLOCs and paths of the switch equal to the watched global state.
 // A path is programmed when a flow first needs it and followed by watch from then on.
 //
-// State: all of it is rebuilt from watches and bindings after a restart; the switch keeps forwarding meanwhile.
+// State: all of it is rebuilt after a restart, from watches and from what the controller and the VNF host say again;
+// the switch keeps forwarding meanwhile.
 
 #include "actors/edge/edge_view.hpp"
 #include "actors/edge/messages.hpp"

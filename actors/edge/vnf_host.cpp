@@ -35,6 +35,9 @@ private:
   const std::shared_ptr<vnf_driver> driver_;
 };
 
+/// Opening a port takes milliseconds; the agent may have a burst of events to handle first.
+constexpr std::chrono::milliseconds open_timeout{10'000};
+
 runtime::wire_message reply_message(const model::lifecycle_reply& reply) {
   return runtime::make_message(mano_kind::lifecycle_reply, std::string_view{model::encode(reply)});
 }
@@ -74,6 +77,7 @@ caf::behavior vnf_host::make_behavior() {
       [this](runtime::wire_request_atom, const std::string&, const runtime::wire_message& message) {
         return on_request(message);
       },
+      [this](const agent_started&) { open_again(); },
   };
 }
 
@@ -127,30 +131,39 @@ void vnf_host::instantiate(const model::instantiate_request& wanted, reply_promi
 void vnf_host::open_arms(const model::instantiate_request& wanted, started_vnf started, reply_promise promise) {
   const auto& name = wanted.instance.name;
   auto& entry = hosted_[name];
-  entry.in_arm = free_port();
-  started.in.id = entry.in_arm;
-  entry.out_arm = free_port();
-  started.out.id = entry.out_arm;
+  entry.in = std::move(started.in);
+  entry.in.id = free_port();
+  entry.out = std::move(started.out);
+  entry.out.id = free_port();
   const auto agent = directory_->find(edge_names::switch_agent(settings_.node));
-  if (!agent || entry.in_arm == dataplane::no_port || entry.out_arm == dataplane::no_port)
+  if (!agent || entry.in.id == dataplane::no_port || entry.out.id == dataplane::no_port)
     return fail(name, agent ? "no port number is free" : "the switch agent is not running", promise);
-  request(agent, std::chrono::milliseconds{10'000}, open_instance{name, started.in, started.out})
+  request(agent, open_timeout, open_instance{name, entry.in, entry.out})
       .then(
           [this, name, promise]() mutable {
             auto& running = hosted_[name];
             running.running = true;
-            spdlog::info("instance {} runs on ports {} and {}", name, running.in_arm, running.out_arm);
+            spdlog::info("instance {} runs on ports {} and {}", name, running.in.id, running.out.id);
             watch_instance(running);
             promise.deliver(reply_message({running.instance, {}}));
           },
           [this, name, promise](const caf::error& error) mutable { fail(name, runtime::describe(error), promise); });
 }
 
+void vnf_host::open_again() {
+  const auto agent = directory_->find(edge_names::switch_agent(settings_.node));
+  for (const auto& [name, entry] : hosted_)
+    if (agent && entry.running)
+      request(agent, open_timeout, open_instance{name, entry.in, entry.out})
+          .then([] {},
+                [this, name = name](const caf::error& error) { note_error(name + ": " + runtime::describe(error)); });
+}
+
 void vnf_host::watch_instance(const hosted& entry) {
   vnf_monitor_settings settings;
   settings.instance = entry.instance;
-  settings.in_arm = entry.in_arm;
-  settings.out_arm = entry.out_arm;
+  settings.in_arm = entry.in.id;
+  settings.out_arm = entry.out.id;
   settings.lease = settings_.lease;
   const auto name = edge_names::vnf_monitor(settings_.node, entry.instance.name);
   runtime::child_spec spec;
@@ -200,7 +213,7 @@ void vnf_host::fail(const std::string& name, const std::string& why, reply_promi
 dataplane::port_id vnf_host::free_port() const {
   for (auto id = settings_.first_port; id < dataplane::max_ports; ++id)
     if (std::none_of(hosted_.begin(), hosted_.end(),
-                     [&](const auto& entry) { return entry.second.in_arm == id || entry.second.out_arm == id; }))
+                     [&](const auto& entry) { return entry.second.in.id == id || entry.second.out.id == id; }))
       return id;
   return dataplane::no_port;
 }

@@ -53,13 +53,15 @@ private:
   using reply_promise = caf::typed_response_promise<runtime::wire_message>;
   struct hosted {
     model::vnf_instance instance;
-    dataplane::port_id in_arm = dataplane::no_port, out_arm = dataplane::no_port;
+    dataplane::port_config in, out;
     bool running = false;
   };
 
   caf::result<runtime::wire_message> on_request(const runtime::wire_message& message);
   void instantiate(const model::instantiate_request& wanted, reply_promise promise);
   void open_arms(const model::instantiate_request& wanted, started_vnf started, reply_promise promise);
+  /// Tells a new switch agent of the arms the switch already has.
+  void open_again();
   void watch_instance(const hosted& instance);
   void terminate(const std::string& name, reply_promise promise);
   void fail(const std::string& name, const std::string& why, reply_promise promise);
