@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from lab import (TOP, Failure, Report, await_edges, dropped_by_nft, glocal, glocal_json, idle_share, in_host,
+from lab import (GLOCAL, TOP, Failure, Report, await_edges, dropped_by_nft, glocal, glocal_json, idle_share, in_host,
                  interface_counters, namespaces_and_links, processes_of, status_by_node, syn_retransmissions)
 
 CONFIG = TOP / "configs" / "figure3.yaml"
@@ -216,7 +216,11 @@ def main():
             report.check(down.returncode in (0, 6) and same and not left,
                          "nothing is left behind: namespaces, links, processes, files",
                          f"down exit {down.returncode}, processes {left}" + ("" if same else ", links or namespaces differ"))
-        shutil.rmtree(directory, ignore_errors=True)
+        if options.keep:
+            print(f"\nleft running: look at it with {GLOCAL} status, end it with {GLOCAL} down {CLUSTER};\n"
+                  f"the web server's files are in {directory}")
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
     if interrupted:
         return 130
     if report.figures:
