@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 
-from lab import (GLOCAL, TOP, Failure, Report, await_edges, dropped_by_nft, glocal, glocal_json, idle_share, in_host,
-                 interface_counters, namespaces_and_links, processes_of, status_by_node, syn_retransmissions)
+from lab import (GLOCAL, TOP, Failure, Report, await_edges, daemons, dropped_by_nft, glocal, glocal_json, idle_share,
+                 in_host, interface_counters, isolate, namespaces_and_links, status_by_node, syn_retransmissions)
 
 CONFIG = TOP / "configs" / "figure3.yaml"
 CLUSTER = "figure3"
@@ -95,7 +95,7 @@ def run(report, directory):
     glocal("up", CONFIG, timeout=120)
     await_edges(EDGES, "web")
     up_s = time.monotonic() - started
-    report.figure("idle cluster, share of one core (aim: under 15 %)", f"{idle_share(CONFIG):.1%}")
+    report.figure("idle cluster, share of one core (aim: under 15 %)", f"{idle_share(CLUSTER):.1%}")
     web.start()
 
     print(f"\n{CONNECTIONS} connections to the good site, {AT_ONCE} at once", flush=True)
@@ -188,6 +188,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--keep", action="store_true", help="leave the cluster running")
     parser.add_argument("--json", type=pathlib.Path, help="write checks and figures there")
+    parser.add_argument("--isolated", action="store_true", help="in a run directory of its own, as the tests do")
     options = parser.parse_args()
 
     def stop(signal_number, _):
@@ -196,6 +197,8 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     report = Report()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="glocal-demo-"))
+    if options.isolated:
+        isolate(directory)
     world = namespaces_and_links()
     interrupted = False
     try:
@@ -210,7 +213,7 @@ def main():
             started = time.monotonic()
             down = glocal("down", CLUSTER, check=False)
             report.figure("glocal down", f"{time.monotonic() - started:.1f} s")
-            left = processes_of(CONFIG)
+            left = daemons(CLUSTER)
             same = namespaces_and_links() == world
             print("\nafterwards", flush=True)
             report.check(down.returncode in (0, 6) and same and not left,

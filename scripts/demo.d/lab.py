@@ -98,10 +98,10 @@ def await_edges(edges, service, deadline_s=30):
         time.sleep(0.1)
 
 
-def cpu_seconds_of_cluster(config):
+def cpu_seconds_of_cluster(cluster):
     """CPU time so far of every glocald of this cluster, by the kernel's account."""
     total = 0.0
-    for line in processes_of(config):
+    for line in daemons(cluster):
         try:
             fields = pathlib.Path("/proc", line.split()[0], "stat").read_text().rpartition(")")[2].split()
         except FileNotFoundError:
@@ -110,11 +110,11 @@ def cpu_seconds_of_cluster(config):
     return total
 
 
-def idle_share(config, seconds=5):
+def idle_share(cluster, seconds=5):
     """Share of one core the cluster uses while nothing happens."""
-    began, cpu = time.monotonic(), cpu_seconds_of_cluster(config)
+    began, cpu = time.monotonic(), cpu_seconds_of_cluster(cluster)
     time.sleep(seconds)
-    return (cpu_seconds_of_cluster(config) - cpu) / (time.monotonic() - began)
+    return (cpu_seconds_of_cluster(cluster) - cpu) / (time.monotonic() - began)
 
 
 def namespaces_and_links():
@@ -124,7 +124,17 @@ def namespaces_and_links():
     return names, spaces
 
 
-def processes_of(config):
-    """`pid command` of every daemon of the cluster file."""
-    done = subprocess.run(["pgrep", "-fa", f"glocald .*{config}"], capture_output=True, text=True)
+def run_directory():
+    """Where the command line keeps its clusters."""
+    return os.environ.get("GLOCAL_RUN_DIR", f"/tmp/glocal-{os.getuid()}")
+
+
+def isolate(directory):
+    """From now on clusters live below `directory`: what else runs on this machine is neither seen nor touched."""
+    os.environ["GLOCAL_RUN_DIR"] = str(directory / "run")
+
+
+def daemons(cluster):
+    """`pid command` of every daemon of the cluster."""
+    done = subprocess.run(["pgrep", "-fa", f"glocald .*--run-dir {run_directory()}/{cluster}"], capture_output=True, text=True)
     return done.stdout.splitlines()

@@ -13,15 +13,15 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts" / "demo.d"))
 
 from figure3 import CLUSTER, CONFIG, EDGES, GOOD, WebSites  # noqa: E402
-from lab import (GLOCAL, Failure, Report, await_edges, glocal, in_host, namespaces_and_links,  # noqa: E402
-                 processes_of)
+from lab import (GLOCAL, Failure, Report, await_edges, daemons, glocal, in_host, isolate,  # noqa: E402
+                 namespaces_and_links)
 
 DECIDER = "sub-edge"
 STORES = ("store1", "store2", "store3")
 
 
 def kill_stores():
-    for line in processes_of(CONFIG):
+    for line in daemons(CLUSTER):
         if any(f"--node {name}" in line for name in STORES):
             subprocess.run(["kill", "-9", line.split()[0]], check=True)
 
@@ -72,6 +72,7 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     report = Report()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="glocal-test-"))
+    isolate(directory)
     world = namespaces_and_links()
     try:
         run(report, directory)
@@ -79,7 +80,7 @@ def main():
         report.check(False, "the scenario could be carried out", str(failure))
     finally:
         down = glocal("down", CLUSTER, check=False)
-        report.check(down.returncode == 0 and not processes_of(CONFIG) and namespaces_and_links() == world,
+        report.check(down.returncode == 0 and not daemons(CLUSTER) and namespaces_and_links() == world,
                      "nothing is left behind", f"down exit {down.returncode}: {down.stderr.strip()}")
         shutil.rmtree(directory, ignore_errors=True)
     return 1 if report.failed else 0
