@@ -9,7 +9,7 @@
 //   };
 //
 // CAF 0.17 has neither enumeration nor metrics; these four virtual functions are where it lets us in. Cost: about 60 ns
-// a message, two thirds of it the clock.
+// a message, two thirds of it the clock, and 7 ns more for one that comes to an empty mailbox.
 // Threading: as any actor; the counters are atomics because senders count on their own threads.
 // The actor system's configuration must be a system_config (system.hpp).
 
@@ -69,9 +69,14 @@ public:
   const char* name() const override { return cell_->name.c_str(); }
 
   void launch(caf::execution_unit* unit, bool lazy, bool hide) override {
-    cell_->poke = [weak = caf::actor_cast<caf::weak_actor_ptr>(this)] {
-      if (const auto self = caf::actor_cast<caf::strong_actor_ptr>(weak))
-        caf::anon_send(caf::actor_cast<caf::actor>(self), refresh_atom_v);
+    cell_->ask = [weak = caf::actor_cast<caf::weak_actor_ptr>(this)](actor_order what) {
+      const auto self = caf::actor_cast<caf::actor>(caf::actor_cast<caf::strong_actor_ptr>(weak));
+      if (!self)
+        return;
+      if (what == actor_order::summarise)
+        caf::anon_send(self, refresh_atom_v);
+      else
+        caf::anon_send_exit(self, caf::exit_reason::kill);
     };
     observatory_.enroll(cell_);
     Base::launch(unit, lazy, hide);
@@ -79,6 +84,9 @@ public:
 
   using Base::enqueue;
   void enqueue(caf::mailbox_element_ptr element, caf::execution_unit* unit) override {
+    // Before the count, so that no message is counted with the time of an earlier one.
+    if (cell_->depth.load(std::memory_order_relaxed) <= 0)
+      cell_->waiting_since.store(coarse_now(), std::memory_order_relaxed);
     const auto depth = cell_->depth.fetch_add(1, std::memory_order_relaxed) + 1;
     // A race of two senders may lose a peak by one; the next message of the same burst corrects it.
     if (depth > cell_->peak.load(std::memory_order_relaxed))
@@ -99,7 +107,9 @@ public:
     const auto outcome = Base::consume(element);
     // A skipped message stays in the mailbox and is consumed again later: it counts then.
     if (outcome != caf::invoke_message_result::skipped) {
-      cell_->handling.record(static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begin).count()));
+      const auto end = std::chrono::steady_clock::now();
+      cell_->handling.record(static_cast<std::uint64_t>((end - begin).count()));
+      cell_->waiting_since.store(end, std::memory_order_relaxed);
       note_taken(queued);
     }
     return outcome;
@@ -135,6 +145,7 @@ private:
     this->current_mailbox_element(&element);
     auto promise = this->make_response_promise();
     promise.deliver(refresh_atom_v);
+    cell_->waiting_since.store(coarse_now(), std::memory_order_relaxed);
     cell_->depth.fetch_sub(1, std::memory_order_relaxed);
     return caf::invoke_message_result::consumed;
   }

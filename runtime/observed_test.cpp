@@ -127,6 +127,34 @@ TEST_CASE("a state summary is made by the actor itself, on request") {
   CHECK(record.mailbox_depth == 0);
 }
 
+TEST_CASE("a message waits from when it came to an idle actor until it is handled") {
+  simulation sim;
+  const auto bird = sim.own(sim.system().spawn<parrot>());
+  sim.run();
+  CHECK(record_of(sim.observatory(), "parrot").oldest_wait == 0s);
+  const auto before = coarse_now();
+  caf::anon_send(bird, wire_cast_atom_v, std::string{"me"}, say(kinds::echo));
+  const auto came = coarse_now();
+  // The coarse clock has to tick once for a wait to show.
+  while (coarse_now() - came < 8ms) {
+  }
+  const auto waiting = record_of(sim.observatory(), "parrot").oldest_wait;
+  CHECK(waiting >= 8ms);
+  CHECK(waiting <= std::chrono::steady_clock::now() - before);
+  sim.run();
+  CHECK(record_of(sim.observatory(), "parrot").oldest_wait == 0s);
+}
+
+TEST_CASE("an actor can be killed by its record") {
+  simulation sim;
+  const auto bird = sim.own(sim.system().spawn<parrot>());
+  const auto id = record_of(sim.observatory(), "parrot").id;
+  CHECK(sim.observatory().kill(id));
+  sim.run();
+  CHECK(sim.observatory().snapshot().empty());
+  CHECK_FALSE(sim.observatory().kill(id));
+}
+
 TEST_CASE("an exception is the last error of an actor that ends by it, and the record goes") {
   simulation sim;
   const auto bird = sim.own(sim.system().spawn<parrot>());

@@ -18,7 +18,7 @@ bool is_failure(const caf::error& reason) {
 
 supervisor::supervisor(caf::actor_config& cfg, std::string name, supervisor_options options,
                        std::vector<child_spec> children, std::shared_ptr<directory> actors)
-    : observed_actor{cfg, "supervisor", std::move(name)}, options_{options}, initial_{std::move(children)},
+    : observed_actor{cfg, kind, std::move(name)}, options_{options}, initial_{std::move(children)},
       directory_{std::move(actors)} {}
 
 caf::behavior supervisor::make_behavior() {

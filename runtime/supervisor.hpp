@@ -69,6 +69,9 @@ struct supervisor_options {
 
 class supervisor : public observed_actor {
 public:
+  /// In the records of all supervisors.
+  static constexpr auto kind = "supervisor";
+
   /// @param actors where children are registered; may be null when no spec asks for it.
   supervisor(caf::actor_config& cfg, std::string name, supervisor_options options, std::vector<child_spec> children,
              std::shared_ptr<directory> actors = nullptr);
