@@ -2,10 +2,14 @@
 
 #include "actors/model/codec.hpp"
 #include "actors/model/keys.hpp"
+#include "base/log.hpp"
+#include "node/daemon/metrics.hpp"
+#include "runtime/supervisor.hpp"
 
 #include <caf/scoped_actor.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace glocal::node {
@@ -70,22 +74,74 @@ json paths_json(const std::vector<store::entry>& entries) {
   return {{"paths", paths}};
 }
 
+std::string text_at(const json& body, const char* key) {
+  const auto found = body.find(key);
+  if (found == body.end() || !found->is_string())
+    throw api_refusal{400, std::string{"the body has no text '"} + key + "'"};
+  return found->get<std::string>();
+}
+
+/// Ends the actor `name` as a failure would. Only what a supervisor starts again: the rest of the node relies on it.
+json kill_actor(const runtime::observatory& actors, const json& body) {
+  const auto name = text_at(body, "name");
+  const auto records = actors.snapshot();
+  const auto found = std::find_if(records.begin(), records.end(), [&](const auto& one) { return one.name == name; });
+  if (found == records.end())
+    throw api_refusal{404, "there is no actor '" + name + "'"};
+  const auto parent =
+      std::find_if(records.begin(), records.end(), [&](const auto& one) { return one.id == found->parent; });
+  if (parent == records.end() || parent->kind != runtime::supervisor::kind)
+    throw api_refusal{409, name + " has no supervisor that would start it again" +
+                               (parent == records.end() ? "" : "; its parent is " + parent->name)};
+  if (!actors.kill(found->id))
+    throw api_refusal{409, name + " has just ended by itself"};
+  spdlog::warn("{} is killed on request", name);
+  return {{"name", name}, {"id", found->id}, {"supervisor", parent->name}};
+}
+
+json log_json() {
+  return {{"level", log_level()}, {"levels", log_levels()}};
+}
+
+json change_log(const json& body) {
+  const auto former = log_level();
+  const auto wanted = text_at(body, "level");
+  if (!set_log_level(wanted))
+    throw api_refusal{400, "there is no log level '" + wanted + "'"};
+  // At the level itself, so that it is seen whatever the level is.
+  spdlog::log(spdlog::default_logger()->level(), "log level is {} from now on, was {}", wanted, former);
+  auto out = log_json();
+  out["former"] = former;
+  return out;
+}
+
 } // namespace
 
-std::map<std::string, http_api::handler> api_handlers(caf::actor_system& system, runtime::transport transport,
-                                                      status_sources sources) {
+api_handlers make_api(caf::actor_system& system, runtime::transport transport, status_sources sources) {
   const auto shared = std::make_shared<const status_sources>(std::move(sources));
   const auto via = std::make_shared<const runtime::transport>(std::move(transport));
-  return {
-      {"status",
-       [&system, via, shared] {
-         return node_status(*shared, fresh_records(shared->actors, refresh_patience), peer_stats(system, *via));
-       }},
-      {"actors", [shared] { return actors_json(fresh_records(shared->actors, refresh_patience)); }},
+  const auto records = [shared] { return fresh_records(shared->actors, refresh_patience); };
+  api_handlers out;
+  out.get = {
+      {"status", [&system, via, shared, records] { return node_status(*shared, records(), peer_stats(system, *via)); }},
+      {"actors", [records] { return actors_json(records()); }},
+      {"deadletters", [via] { return dead_letters_json(*via->directory); }},
       {"counters", [shared] { return counters_json(*shared); }},
       {"flows", [&system, via] { return flows_json(read_table(system, *via, store::table::flows)); }},
       {"paths", [&system, via] { return paths_json(read_table(system, *via, store::table::paths)); }},
+      {"log", log_json},
   };
+  out.post = {
+      {"actors/kill", [shared](const json& body) { return kill_actor(shared->actors, body); }},
+      {"log", change_log},
+  };
+  out.text = {
+      {"/metrics",
+       [&system, via, shared, records] {
+         return metrics_text({*shared, records(), peer_stats(system, *via), via->directory->dead_letters()});
+       }},
+  };
+  return out;
 }
 
 } // namespace glocal::node

@@ -1,5 +1,8 @@
 #pragma once
-// The resources of a node's HTTP API, /api/v1: status, actors, counters, flows, paths.
+// The resources of a node's HTTP API. GET /api/v1/: status, actors, deadletters, counters, flows, paths, log. POST:
+//   actors/kill {"name": actor}  it ends as if it had failed, and its supervisor starts it again
+//   log {"level": name}          the level of the node's log from now on
+// GET /metrics: Prometheus text (metrics.hpp).
 
 #include "node/daemon/http_api.hpp"
 #include "node/daemon/status.hpp"
@@ -14,7 +17,6 @@ namespace glocal::node {
 inline constexpr std::string_view store_view_name = "api/store";
 
 /// REQUIRES: `system` and what `sources` refers to outlive the handlers; store_view is registered.
-[[nodiscard]] std::map<std::string, http_api::handler>
-api_handlers(caf::actor_system& system, runtime::transport transport, status_sources sources);
+[[nodiscard]] api_handlers make_api(caf::actor_system& system, runtime::transport transport, status_sources sources);
 
 } // namespace glocal::node

@@ -153,7 +153,7 @@ expected<void, std::string> daemon::parts::start() {
     sources.ports = named_ports(config, self);
   }
   api = std::make_unique<http_api>(options.run_dir / (self.name + ".sock"),
-                                   api_handlers(*system, transport, std::move(sources)));
+                                   make_api(*system, transport, std::move(sources)));
   return api->start();
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 // What a node answers over HTTP on its Unix socket: the one way the command line and other programs read it.
 //
-// GET /api/v1/NAME answers JSON; errors are {"error": text} with a 4xx or 5xx status. The socket belongs to the node's
-// user (mode 0600), so who may connect may ask.
+// GET /api/v1/NAME answers JSON, POST /api/v1/NAME with a JSON object changes something and answers JSON, and there are
+// pages of plain text; errors are {"error": text} with a 4xx or 5xx status. The socket belongs to the node's user (mode
+// 0600), so who may connect may ask.
 // Threading: handlers run on the server's own threads, at most two at once; they must be thread-safe.
 
 #include "base/expected.hpp"
@@ -13,17 +14,32 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 namespace glocal::node {
 
+/// Thrown by a handler for what the caller did wrong.
+struct api_refusal : std::runtime_error {
+  api_refusal(int http_status, const std::string& why) : std::runtime_error{why}, status{http_status} {}
+  int status;
+};
+
+/// Each makes the answer; an api_refusal becomes its status, another exception a 500, with its text.
+struct api_handlers {
+  /// By name: "status" answers GET /api/v1/status.
+  std::map<std::string, std::function<nlohmann::json()>> get;
+  /// By name, called with the body: a JSON object of at most `max_post_bytes`.
+  std::map<std::string, std::function<nlohmann::json(const nlohmann::json&)>> post;
+  /// By path: "/metrics" → text in the Prometheus exposition format.
+  std::map<std::string, std::function<std::string()>> text;
+};
+
 class http_api {
 public:
-  /// Makes the answer; an exception becomes a 500 with its text.
-  using handler = std::function<nlohmann::json()>;
+  static constexpr std::size_t max_post_bytes = 4096;
 
-  /// @param handlers by name: "status" answers GET /api/v1/status.
-  http_api(std::filesystem::path socket, std::map<std::string, handler> handlers);
+  http_api(std::filesystem::path socket, api_handlers handlers);
   /// Stops, and removes the socket.
   ~http_api();
   http_api(const http_api&) = delete;

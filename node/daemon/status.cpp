@@ -1,6 +1,7 @@
 #include "node/daemon/status.hpp"
 
 #include "dataplane/wire/drop_reason.hpp"
+#include "node/daemon/kind_names.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -15,11 +16,6 @@ namespace glocal::node {
 using nlohmann::json;
 using runtime::actor_record;
 
-namespace {
-
-constexpr double ns_per_us = 1e3;
-
-/// The actor's own word for `key`; empty when it has none.
 std::string state_of(const actor_record& actor, std::string_view key) {
   const auto found =
       std::find_if(actor.state.begin(), actor.state.end(), [&](const auto& entry) { return entry.first == key; });
@@ -33,16 +29,20 @@ std::uint64_t number_of(const actor_record& actor, std::string_view key) {
   return value;
 }
 
-bool is_ready(const actor_record& actor) {
-  return state_of(actor, "ready") == "true";
-}
-
 std::vector<const actor_record*> of_kind(const std::vector<actor_record>& records, std::string_view kind) {
   std::vector<const actor_record*> out;
   for (const auto& record : records)
     if (record.kind == kind)
       out.push_back(&record);
   return out;
+}
+
+namespace {
+
+constexpr double ns_per_us = 1e3;
+
+bool is_ready(const actor_record& actor) {
+  return state_of(actor, "ready") == "true";
 }
 
 json drops_json(const dataplane::counters& counters) {
@@ -181,23 +181,36 @@ json actors_json(const std::vector<actor_record>& records) {
     json state = json::object();
     for (const auto& [key, value] : record.state)
       state[key] = value;
-    out.push_back({{"id", record.id},
-                   {"parent", record.parent},
-                   {"node", record.node},
-                   {"kind", record.kind},
-                   {"name", record.name},
-                   {"mailbox", record.mailbox_depth},
-                   {"mailbox_peak", record.mailbox_peak},
-                   {"messages_in", record.messages_in},
-                   {"messages_out", record.messages_out},
-                   {"unhandled", record.unhandled},
-                   {"handling_p50_us", static_cast<double>(record.handling_p50) / ns_per_us},
-                   {"handling_p99_us", static_cast<double>(record.handling_p99) / ns_per_us},
-                   {"restarts", record.restarts},
-                   {"last_error", record.last_error},
-                   {"state", state}});
+    out.push_back(
+        {{"id", record.id},
+         {"parent", record.parent},
+         {"node", record.node},
+         {"kind", record.kind},
+         {"name", record.name},
+         {"mailbox", record.mailbox_depth},
+         {"mailbox_peak", record.mailbox_peak},
+         {"messages_in", record.messages_in},
+         {"messages_out", record.messages_out},
+         {"oldest_wait_s", std::chrono::duration<double>(record.oldest_wait).count()},
+         {"unhandled", record.unhandled},
+         {"handling_p50_us", static_cast<double>(record.handling_p50) / ns_per_us},
+         {"handling_p99_us", static_cast<double>(record.handling_p99) / ns_per_us},
+         {"handling_max_us", static_cast<double>(record.handling_max) / ns_per_us},
+         {"age_s", std::chrono::duration<double>(record.age).count()},
+         {"restarts", record.restarts},
+         {"last_error", record.last_error},
+         {"state_age_s",
+          record.state_age.count() < 0 ? json() : json(std::chrono::duration<double>(record.state_age).count())},
+         {"state", state}});
   }
   return {{"actors", out}};
+}
+
+json dead_letters_json(const runtime::directory& actors) {
+  json out = json::array();
+  for (const auto& [letter, count] : actors.dead_letters())
+    out.push_back({{"to", letter.first}, {"kind", kind_name(letter.second)}, {"messages", count}});
+  return {{"dead_letters", out}};
 }
 
 json counters_json(const status_sources& sources) {

@@ -1,5 +1,5 @@
 #pragma once
-// What a node says about itself as JSON: the body of GET /api/v1/status, /actors and /counters.
+// What a node says about itself as JSON: the body of GET /api/v1/status, /actors, /counters and /deadletters.
 //
 // Everything comes from what the actors and the lcore already count (runtime/observatory.hpp,
 // dataplane/switch/counters.hpp): nothing is computed twice, and asking costs the packet path nothing.
@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace glocal::node {
@@ -37,11 +38,19 @@ struct status_sources {
 [[nodiscard]] std::vector<runtime::actor_record> fresh_records(const runtime::observatory& actors,
                                                                std::chrono::milliseconds patience);
 
+/// The actor's own word for `key` in its state summary; empty when it has none.
+[[nodiscard]] std::string state_of(const runtime::actor_record& actor, std::string_view key);
+/// The same as a number; 0 when it is none.
+[[nodiscard]] std::uint64_t number_of(const runtime::actor_record& actor, std::string_view key);
+[[nodiscard]] std::vector<const runtime::actor_record*> of_kind(const std::vector<runtime::actor_record>& records,
+                                                                std::string_view kind);
+
 /// @param peers of the router; shown by name.
 [[nodiscard]] nlohmann::json node_status(const status_sources& sources,
                                          const std::vector<runtime::actor_record>& records,
                                          const runtime::transport_stats& peers);
 [[nodiscard]] nlohmann::json actors_json(const std::vector<runtime::actor_record>& records);
+[[nodiscard]] nlohmann::json dead_letters_json(const runtime::directory& actors);
 [[nodiscard]] nlohmann::json counters_json(const status_sources& sources);
 
 } // namespace glocal::node

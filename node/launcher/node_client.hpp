@@ -26,4 +26,8 @@ struct ask_error {
 [[nodiscard]] expected<std::string, ask_error> ask_node(const std::filesystem::path& socket, const std::string& target,
                                                         std::chrono::milliseconds timeout);
 
+/// `POST target` with a JSON body: the answer's body. Blocks for at most about twice `timeout`.
+[[nodiscard]] expected<std::string, ask_error> tell_node(const std::filesystem::path& socket, const std::string& target,
+                                                         const std::string& body, std::chrono::milliseconds timeout);
+
 } // namespace glocal::node

@@ -1,0 +1,61 @@
+#include "node/daemon/exposition.hpp"
+
+#include <charconv>
+
+namespace glocal::node {
+namespace {
+
+template <class Number>
+void append_number(std::string& to, Number value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  to.append(text, end);
+}
+
+} // namespace
+
+void exposition::family(std::string_view name, std::string_view type, std::string_view help) {
+  name_ = name;
+  header_ = "# HELP " + name_ + " ";
+  for (const char c : help)
+    header_ += c == '\\' ? std::string{"\\\\"} : c == '\n' ? std::string{"\\n"} : std::string{c};
+  header_ += "\n# TYPE " + name_ + " " + std::string{type} + "\n";
+}
+
+void exposition::append_label(std::string_view key, std::string_view value, bool first) {
+  text_ += first ? '{' : ',';
+  text_ += key;
+  text_ += "=\"";
+  for (const char c : value) {
+    if (c == '\\' || c == '"')
+      text_ += '\\';
+    text_ += c < 0x20 || c > 0x7e ? '?' : c;
+  }
+  text_ += '"';
+}
+
+void exposition::begin_sample(std::initializer_list<label> labels, std::string_view suffix) {
+  text_ += std::exchange(header_, {});
+  text_ += name_;
+  text_ += suffix;
+  bool first = true;
+  for (const auto& [key, value] : common_)
+    append_label(key, value, std::exchange(first, false));
+  for (const auto& [key, value] : labels)
+    append_label(key, value, std::exchange(first, false));
+  text_ += first ? " " : "} ";
+}
+
+void exposition::add(std::initializer_list<label> labels, std::uint64_t value, std::string_view suffix) {
+  begin_sample(labels, suffix);
+  append_number(text_, value);
+  text_ += '\n';
+}
+
+void exposition::add(std::initializer_list<label> labels, double value, std::string_view suffix) {
+  begin_sample(labels, suffix);
+  append_number(text_, value);
+  text_ += '\n';
+}
+
+} // namespace glocal::node

@@ -1,0 +1,28 @@
+#pragma once
+// Everything a node counts, for Prometheus: the body of GET /metrics. docs/inspection.md lists the families.
+//
+// Names follow https://prometheus.io/docs/practices/naming: base units, `_total` on counters, everything under
+// `glocal_`, and the label `node` on each sample. Nothing is counted here: the numbers are those of /api/v1/status.
+
+#include "node/daemon/status.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace glocal::node {
+
+struct metrics_sources {
+  const status_sources& node;
+  /// With their state summaries renewed: what edges, services, instances and the store count is in these.
+  std::vector<runtime::actor_record> records;
+  runtime::transport_stats peers;
+  /// As directory::dead_letters() gives them.
+  std::map<std::pair<std::string, std::uint16_t>, std::uint64_t> dead_letters;
+};
+
+[[nodiscard]] std::string metrics_text(const metrics_sources& sources);
+
+} // namespace glocal::node

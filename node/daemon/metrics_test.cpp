@@ -1,0 +1,238 @@
+#include "node/daemon/http_api.hpp"
+#include "node/daemon/kind_names.hpp"
+#include "node/daemon/metrics.hpp"
+
+#include "node/daemon/exposition.hpp"
+#include "node/launcher/node_client.hpp"
+#include "store/codec.hpp"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+
+#include <unistd.h>
+
+namespace glocal::node {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+runtime::actor_record record(std::string kind, std::string name, runtime::state_entries state) {
+  runtime::actor_record out;
+  out.kind = std::move(kind);
+  out.name = std::move(name);
+  out.messages_in = 10;
+  out.state = std::move(state);
+  out.state_age = std::chrono::milliseconds{1};
+  return out;
+}
+
+/// A node with every role, an actor of each kind that is shown and one of everything that can be counted.
+struct busy_node {
+  node_config self;
+  runtime::observatory actors{"n1"};
+  std::unique_ptr<dataplane::counters> counters = std::make_unique<dataplane::counters>();
+
+  busy_node() {
+    self.name = "n1";
+    self.roles = {role::edge, role::store};
+    counters->ports[3].rx_packets.add(7);
+    counters->drops[static_cast<std::size_t>(dataplane::drop_reason::ttl_expired)].add(2);
+    counters->setup_latency.record(1'000'000);
+    counters->exact_hits.add(5);
+    const auto ended = std::make_shared<runtime::actor_cell>();
+    ended->id = 1;
+    ended->kind = "service module";
+    ended->in = 90;
+    actors.enroll(ended);
+    actors.retire(1);
+    actors.note_restart("edge/n1/service/web", "a bug");
+  }
+
+  [[nodiscard]] std::string text() const {
+    const status_sources sources{
+        self, actors, std::chrono::steady_clock::now(), counters.get(), {{3, "homes", "attachment"}}};
+    runtime::transport_stats peers;
+    peers.peers["n2"].connected = true;
+    peers.peers["n2"].kinds[static_cast<std::uint16_t>(store::frame_kind::batch_request)] = {1, 2, 30, 40};
+    return metrics_text(
+        {sources,
+         {record("service module", "edge/n1/service/web",
+                 {{"service", "web"}, {"decided", "4"}, {"no_candidate", "1"}, {"store_failures", "2"}}),
+          record("vnf monitor", "edge/n1/vnf/fw-1",
+                 {{"instance", "fw-1"}, {"class", "firewall"}, {"healthy", "true"}, {"flows", "3"}}),
+          record("store node", "store", {{"slots", "86"}, {"keys", "12"}, {"puts", "5"}}),
+          record("store client", "store/client", {{"latency_p50_us", "250"}})},
+         peers,
+         {{{"ghost", 0x0101}, 6}}});
+  }
+};
+
+std::set<std::string> families(const std::string& text) {
+  std::set<std::string> out;
+  const std::regex type{"# TYPE (\\S+) (counter|gauge|summary)\n"};
+  for (std::sregex_iterator at{text.begin(), text.end(), type}, end; at != end; ++at)
+    CHECK(out.insert((*at)[1]).second); // a family comes in one piece
+  return out;
+}
+
+struct scratch {
+  fs::path path;
+  scratch() {
+    std::string name = "/tmp/metrics_test.XXXXXX";
+    path = ::mkdtemp(name.data());
+  }
+  ~scratch() { fs::remove_all(path); }
+};
+
+} // namespace
+
+TEST_CASE("the exposition format: a header for each family with samples, labels escaped") {
+  exposition out{std::vector<std::pair<std::string, std::string>>{{"node", "n1"}}};
+  out.family("a_total", "counter", "Things\nwith \\ in them.");
+  out.add({{"what", "say \"hi\" \\ \n \xff"}}, std::uint64_t{18446744073709551615u});
+  out.add({}, std::uint64_t{0});
+  out.family("nothing", "gauge", "No samples.");
+  out.family("b_seconds", "summary", "Time.");
+  out.add({{"quantile", "0.5"}}, 0.25);
+  out.add({}, std::uint64_t{3}, "_count");
+  const std::string expected = "# HELP a_total Things\\nwith \\\\ in them.\n"
+                               "# TYPE a_total counter\n"
+                               "a_total{node=\"n1\",what=\"say \\\"hi\\\" \\\\ ? ?\"} 18446744073709551615\n"
+                               "a_total{node=\"n1\"} 0\n"
+                               "# HELP b_seconds Time.\n"
+                               "# TYPE b_seconds summary\n"
+                               "b_seconds{node=\"n1\",quantile=\"0.5\"} 0.25\n"
+                               "b_seconds_count{node=\"n1\"} 3\n";
+  CHECK(out.take() == expected);
+}
+
+TEST_CASE("samples without labels have no braces") {
+  exposition out{{}};
+  out.family("x", "gauge", "X.");
+  out.add({}, 1.5);
+  const std::string expected = "# HELP x X.\n# TYPE x gauge\nx 1.5\n";
+  CHECK(out.take() == expected);
+}
+
+TEST_CASE("metrics are what the node counts") {
+  const auto text = busy_node{}.text();
+  for (const auto* line : {
+           "glocal_edge_port_receive_packets_total{node=\"n1\",port=\"homes\",kind=\"attachment\"} 7\n",
+           "glocal_edge_drops_total{node=\"n1\",reason=\"ttl_expired\"} 2\n",
+           "glocal_edge_exact_match_hits_total{node=\"n1\"} 5\n",
+           "glocal_edge_setup_latency_seconds_count{node=\"n1\"} 1\n",
+           "glocal_service_decided_total{node=\"n1\",service=\"web\"} 4\n",
+           "glocal_service_refused_total{node=\"n1\",service=\"web\",reason=\"store_failures\"} 2\n",
+           "glocal_vnf_instance_healthy{node=\"n1\",instance=\"fw-1\",class=\"firewall\"} 1\n",
+           "glocal_store_operations_total{node=\"n1\",kind=\"put\"} 5\n",
+           "glocal_store_keys{node=\"n1\"} 12\n",
+           "glocal_store_client_latency_seconds{node=\"n1\",quantile=\"0.5\"} 0.00025\n",
+           "glocal_transport_messages_total{node=\"n1\",peer=\"n2\",kind=\"store.batch_request\",direction=\"out\"} "
+           "2\n",
+           "glocal_actor_restarts_total{node=\"n1\",actor=\"edge/n1/service/web\"} 1\n",
+           "glocal_dead_letters_total{node=\"n1\",to=\"ghost\",kind=\"store.batch_request\"} 6\n",
+           "glocal_node_info{node=\"n1\",version=\"0.1.0\",roles=\"edge,store\"} 1\n",
+       })
+    CHECK_THAT(text, Catch::Contains(line));
+}
+
+TEST_CASE("what an actor counted goes on to count when it has ended") {
+  CHECK_THAT(busy_node{}.text(),
+             Catch::Contains("glocal_actor_messages_in_total{node=\"n1\",kind=\"service module\"} 100\n"));
+}
+
+TEST_CASE("every line is a comment or a sample, and names follow the conventions") {
+  const auto text = busy_node{}.text();
+  const std::regex sample{R"re(glocal_[a-z0-9_]+(\{[a-z]+="([^"\\]|\\.)*"(,[a-z]+="([^"\\]|\\.)*")*\})? [0-9.e+-]+)re"};
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);)
+    if (!line.starts_with("# HELP ") && !line.starts_with("# TYPE "))
+      CHECK(std::regex_match(line, sample));
+  const std::regex counter{"# TYPE (\\S+) counter\n"};
+  for (std::sregex_iterator at{text.begin(), text.end(), counter}, end; at != end; ++at)
+    CHECK((*at)[1].str().ends_with("_total"));
+}
+
+TEST_CASE("the Grafana dashboard asks only for what nodes export") {
+  const auto exported = families(busy_node{}.text());
+  std::ifstream file{std::string{GLOCAL_SOURCE_DIR} + "/configs/grafana/glocal.json"};
+  const auto dashboard = json::parse(file);
+  std::size_t queries = 0;
+  const auto check = [&](const std::string& query) {
+    const std::regex name{"glocal_[a-z0-9_]+"};
+    for (std::sregex_iterator at{query.begin(), query.end(), name}, end; at != end; ++at, ++queries) {
+      INFO(query);
+      CHECK(exported.contains(std::regex_replace(at->str(), std::regex{"_count$"}, "")));
+    }
+  };
+  for (const auto& panel : dashboard.at("panels"))
+    if (panel.contains("targets"))
+      for (const auto& target : panel.at("targets"))
+        check(target.at("expr"));
+  for (const auto& variable : dashboard.at("templating").at("list"))
+    if (variable.contains("query") && variable.at("query").is_string())
+      check(variable.at("query"));
+  CHECK(queries > 20);
+}
+
+TEST_CASE("kinds of messages have names, unknown ones a number") {
+  CHECK(kind_name(0x010a) == "store.watch_events");
+  CHECK(kind_name(0x0444) == "0x0444");
+}
+
+TEST_CASE("the API answers GET, POST and text, and refuses with a reason") {
+  const scratch directory;
+  const auto socket = directory.path / "n.sock";
+  api_handlers handlers;
+  handlers.get["thing"] = [] { return json{{"value", "\xff"}}; }; // from a peer: no valid UTF-8
+  handlers.get["broken"] = []() -> json { throw std::runtime_error{"why"}; };
+  handlers.post["thing"] = [](const json& body) -> json {
+    if (body.contains("bad"))
+      throw api_refusal{404, "no such thing"};
+    return {{"got", body}};
+  };
+  handlers.text["/metrics"] = [] { return std::string{"x 1\n"}; };
+  http_api api{socket, std::move(handlers)};
+  REQUIRE(api.start());
+  const std::chrono::seconds patience{5};
+  CHECK(*ask_node(socket, "/api/v1/thing", patience) == "{\"value\":\"\xef\xbf\xbd\"}");
+  CHECK(*ask_node(socket, "/metrics", patience) == "x 1\n");
+  CHECK(*tell_node(socket, "/api/v1/thing", R"({"a": 1})", patience) == R"({"got":{"a":1}})");
+  const auto status = [](const auto& answer) { return answer ? 200 : answer.error().status; };
+  CHECK(status(ask_node(socket, "/api/v1/broken", patience)) == 500);
+  CHECK(status(ask_node(socket, "/api/v1/other", patience)) == 404);
+  CHECK(status(tell_node(socket, "/api/v1/thing", "[]", patience)) == 400);
+  CHECK(status(tell_node(socket, "/api/v1/thing", "{", patience)) == 400);
+  CHECK(status(tell_node(socket, "/api/v1/thing", std::string(http_api::max_post_bytes + 1, ' '), patience)) == 413);
+  const auto refused = tell_node(socket, "/api/v1/thing", R"({"bad": 1})", patience);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().status == 404);
+  CHECK_THAT(refused.error().message, Catch::Contains("no such thing"));
+}
+
+TEST_CASE("actors as JSON: units in names, an unanswered summary is null") {
+  auto quiet = record("k", "quiet", {});
+  quiet.state_age = std::chrono::steady_clock::duration{-1};
+  quiet.oldest_wait = std::chrono::milliseconds{1500};
+  const auto out = actors_json({record("k", "x", {{"ready", "true"}}), quiet})["actors"];
+  CHECK(out[0]["state"]["ready"] == "true");
+  CHECK(out[0]["state_age_s"].get<double>() == Approx(0.001));
+  CHECK(out[1]["state_age_s"].is_null());
+  CHECK(out[1]["oldest_wait_s"].get<double>() == Approx(1.5));
+}
+
+TEST_CASE("dead letters as JSON name whom and what") {
+  runtime::directory names;
+  names.note_dead_letter("ghost", 0x0101);
+  names.note_dead_letter("ghost", 0x0101);
+  CHECK(dead_letters_json(names) ==
+        json{{"dead_letters", {{{"to", "ghost"}, {"kind", "store.batch_request"}, {"messages", 2}}}}});
+}
+
+} // namespace glocal::node
