@@ -141,6 +141,79 @@ int main(int argc, char** argv) {
   sub->add_option("TEXT", text, "part of the 5-tuple, as 'flow ls' shows it")->required();
   sub->callback([&] { result = flow_show(view, text); });
 
+  actor_options looking;
+  const auto add_actor_view = [&](CLI::App* to) {
+    add_cluster(to, looking.view.cluster);
+    to->add_option("--node", looking.node, "only of this node")->option_text("NAME");
+    add_format(to, looking.view.format);
+  };
+  const auto add_watch = [&](CLI::App* to) {
+    to->add_flag("--watch,-w", looking.view.watch, "again every second until Ctrl-C");
+  };
+  const auto add_sample = [&](CLI::App* to) {
+    to->add_option("--sample", looking.sample_s, "seconds between the two looks that rates come from; 0: no rates")
+        ->check(CLI::Range(0.0, 60.0))
+        ->capture_default_str();
+  };
+  auto* actors = command(app, "actors", "Look into the actors of a cluster",
+                         "  glocal actors ls --node sub-edge\n  glocal actors show edge/sub-edge/service/web\n"
+                         "  glocal actors top");
+  actors->require_subcommand(1);
+  sub = command(*actors, "ls", "List actors: what they do, what waits for them, how fast they are",
+                "  glocal actors ls\n  glocal actors ls --node dc1 -o json\n  glocal actors ls --watch");
+  add_actor_view(sub);
+  add_watch(sub);
+  add_sample(sub);
+  sub->callback([&] { result = actors_list(looking); });
+  sub = command(*actors, "tree", "Show who started whom", "  glocal actors tree --node sub-edge");
+  add_actor_view(sub);
+  add_watch(sub);
+  sub->callback([&] {
+    looking.sample_s = 0;
+    result = actors_tree(looking);
+  });
+  sub = command(*actors, "show", "Show all of one actor, with its own summary of its state",
+                "  glocal actors show edge/sub-edge/service/web\n  glocal actors show store --node store1");
+  add_actor_view(sub);
+  add_watch(sub);
+  add_sample(sub);
+  sub->add_option("NAME", text, "as 'actors ls' shows it")->required();
+  sub->callback([&] { result = actors_show(looking, text); });
+  sub = command(*actors, "top", "Show the busiest actors, again every second until Ctrl-C",
+                "  glocal actors top\n  glocal actors top --node store1 --rows 5");
+  add_actor_view(sub);
+  add_sample(sub);
+  sub->add_option("--rows", looking.rows, "how many")->check(CLI::Range(1, 1000))->capture_default_str();
+  sub->callback([&] {
+    looking.view.watch = true;
+    result = actors_top(looking);
+  });
+  sub = command(*actors, "deadletters", "Show messages from other nodes to actors that were not there",
+                "  glocal actors deadletters\n  glocal actors deadletters --watch");
+  add_actor_view(sub);
+  add_watch(sub);
+  sub->callback([&] { result = actors_dead_letters(looking); });
+  sub = command(*actors, "kill", "For tests: end an actor as a bug in it would; its supervisor starts it again",
+                "  glocal actors kill edge/sub-edge/service/web\n  glocal actors kill store/client --node dc1");
+  add_cluster(sub, looking.view.cluster);
+  sub->add_option("--node", looking.node, "when several nodes have one of that name")->option_text("NAME");
+  sub->add_option("NAME", text, "as 'actors ls' shows it")->required();
+  sub->callback([&] { result = actors_kill(looking, text); });
+
+  sub = command(app, "metrics", "Print what nodes count, as Prometheus reads it",
+                "  glocal metrics --node sub-edge\n  glocal metrics --node dc1 | grep drops_total");
+  add_cluster(sub, cluster);
+  sub->add_option("--node", host, "only of this node")->option_text("NAME");
+  sub->callback([&] { result = metrics(cluster, host); });
+
+  sub = command(app, "log", "Show or change the level of the nodes' logs",
+                "  glocal log\n  glocal log debug --node sub-edge\n  glocal log info");
+  add_cluster(sub, view.cluster);
+  add_format(sub, view.format);
+  sub->add_option("--node", host, "only of this node")->option_text("NAME");
+  sub->add_option("LEVEL", text, "trace, debug, info, warning, error, critical or off; without: show");
+  sub->callback([&] { result = log_level(view, host, text); });
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& wrong) {

@@ -58,4 +58,25 @@ int flow_list(const view_options& options);
 /// @param text part of the flow's 5-tuple as `flow ls` shows it.
 int flow_show(const view_options& options, const std::string& text);
 
+struct actor_options {
+  view_options view;
+  /// Empty: all.
+  std::string node;
+  /// Between the two samples that rates come from; 0: no rates.
+  double sample_s = 0.5;
+  /// `top` shows so many.
+  std::size_t rows = 20;
+};
+int actors_list(const actor_options& options);
+int actors_tree(const actor_options& options);
+int actors_top(const actor_options& options);
+int actors_show(const actor_options& options, const std::string& name);
+int actors_dead_letters(const actor_options& options);
+int actors_kill(const actor_options& options, const std::string& name);
+
+/// @param node empty: all, one after the other.
+int metrics(const std::string& cluster, const std::string& node);
+/// Shows the level of the nodes' logs, changed to `level` unless that is empty.
+int log_level(const view_options& view, const std::string& node, const std::string& level);
+
 } // namespace glocal::cli

@@ -1,7 +1,7 @@
 // status, chain, flow: what the nodes of a running cluster say, gathered and rendered. A field a node does not send is
 // shown as '-'; a node that does not answer makes the answer partial.
 
-#include "node/launcher/node_client.hpp"
+#include "tools/glocal_answers.hpp"
 #include "tools/glocal_clusters.hpp"
 #include "tools/glocal_table.hpp"
 
@@ -9,111 +9,13 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <future>
 #include <iostream>
 #include <map>
-#include <thread>
-
-#include <unistd.h>
 
 namespace glocal::cli {
 namespace {
 
-using namespace std::chrono_literals;
 using nlohmann::json;
-
-constexpr auto ask_timeout = 3s;
-constexpr auto watch_interval = 1s;
-constexpr std::size_t most_at_once = 32;
-
-/// What one node said.
-struct answer {
-  std::string node;
-  json body;
-  bool reachable = false;
-  std::string error;
-};
-
-/// Asks all nodes, some at once, in the order of the cluster file. A refusal (this role has no such page) is an empty
-/// answer of a reachable node.
-std::vector<answer> ask_all(const node::cluster_state& state, const std::string& target) {
-  const auto directory = node::default_run_directory() / state.cluster;
-  std::vector<answer> out(state.nodes.size());
-  const auto ask = [&](std::size_t index) {
-    auto& into = out[index];
-    into.node = state.nodes[index];
-    auto said = node::ask_node(node::socket_path(directory, into.node), target, ask_timeout);
-    if (said) {
-      into.body = json::parse(*said, nullptr, false);
-      into.reachable = into.body.is_object();
-      if (!into.reachable)
-        into.error = "its answer is no JSON object";
-    } else {
-      into.reachable = said.error().what == node::ask_error::kind::refused;
-      into.error = said.error().message;
-    }
-    if (!into.body.is_object())
-      into.body = json::object();
-  };
-  for (std::size_t begin = 0; begin < out.size(); begin += most_at_once) {
-    std::vector<std::future<void>> running;
-    for (auto index = begin; index < std::min(out.size(), begin + most_at_once); ++index)
-      running.push_back(std::async(std::launch::async, ask, index));
-    for (auto& one : running)
-      one.get();
-  }
-  return out;
-}
-
-int code_of(const std::vector<answer>& answers) {
-  const auto reachable = std::count_if(answers.begin(), answers.end(), [](const auto& one) { return one.reachable; });
-  if (static_cast<std::size_t>(reachable) == answers.size())
-    return done;
-  for (const auto& one : answers)
-    if (!one.reachable)
-      complain("node " + one.node + " is unreachable: " + one.error);
-  return reachable == 0 ? unreachable : partial;
-}
-
-/// The value at `keys`, or null when there is none on the way.
-const json& at(const json& from, std::initializer_list<const char*> keys) {
-  static const json nothing;
-  const auto* here = &from;
-  for (const auto* key : keys) {
-    const auto found = here->is_object() ? here->find(key) : here->end();
-    if (!here->is_object() || found == here->end())
-      return nothing;
-    here = &*found;
-  }
-  return *here;
-}
-
-/// One cell: '-' for what is not there, lists with commas, fractions with one digit.
-std::string cell(const json& value) {
-  if (value.is_null())
-    return "-";
-  if (value.is_string())
-    return value.get<std::string>();
-  if (value.is_boolean())
-    return value.get<bool>() ? "yes" : "no";
-  if (value.is_number_float()) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f", value.get<double>());
-    return text;
-  }
-  if (value.is_array()) {
-    std::string out;
-    for (const auto& one : value)
-      out += (out.empty() ? "" : ",") + cell(one);
-    return out.empty() ? "-" : out;
-  }
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-const json& list(const json& value) {
-  static const json empty = json::array();
-  return value.is_array() ? value : empty;
-}
 
 /// `12 (no_route 10, bad_checksum 2)`
 std::string sum_with_parts(const json& counters) {
@@ -135,10 +37,6 @@ std::string peers_up(const json& peers) {
   const auto up =
       std::count_if(peers.begin(), peers.end(), [](const auto& peer) { return at(peer, {"state"}) == "up"; });
   return std::to_string(up) + "/" + std::to_string(peers.size());
-}
-
-std::string dump(const json& value, bool one_line) {
-  return value.dump(one_line ? -1 : 2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 void print_section(const std::string& text) {
@@ -193,8 +91,7 @@ void print_status(const node::cluster_state& state, const std::vector<answer>& a
 
 int status_once(const view_options& options, const node::cluster_state& state) {
   const auto answers = ask_all(state, "/api/v1/status");
-  if (options.watch && options.format == output::table && ::isatty(STDOUT_FILENO) != 0)
-    std::cout << "\033[H\033[2J"; // home, clear
+  clear_screen(options);
   if (options.format == output::table) {
     print_status(state, answers);
   } else {
@@ -242,11 +139,6 @@ gathered gather_flows(const node::cluster_state& state) {
   return gather(state, "flows", "tuple");
 }
 
-/// The worse of two answers' codes: nothing reached beats partly reached beats all.
-int worse(int a, int b) {
-  return a == unreachable || b == unreachable ? unreachable : std::max(a, b);
-}
-
 const json& chain_of(const json& paths, const json& id) {
   static const json nothing;
   for (const auto& path : paths)
@@ -273,22 +165,7 @@ void print_flows(const json& flows, const json& paths) {
 } // namespace
 
 int status(const view_options& options) {
-  if (!options.watch) {
-    const auto found = find_running(options.cluster);
-    return found.state ? status_once(options, *found.state) : found.code;
-  }
-  watch_signals();
-  while (!was_interrupted()) {
-    // Anew each time: the cluster may go meanwhile.
-    const auto found = find_running(options.cluster);
-    if (!found.state)
-      return found.code;
-    (void)status_once(options, *found.state);
-    const auto next = std::chrono::steady_clock::now() + watch_interval;
-    while (!was_interrupted() && std::chrono::steady_clock::now() < next)
-      std::this_thread::sleep_for(50ms);
-  }
-  return interrupted;
+  return repeated(options, [&](const node::cluster_state& state) { return status_once(options, state); });
 }
 
 int chain_list(const view_options& options) {

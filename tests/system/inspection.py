@@ -1,0 +1,172 @@
+"""Looking into a running cluster: actors of all nodes are listed; a service module killed under traffic comes back without
+harm to the flow that runs and decides new ones; metrics parse; the log's level changes while the nodes run."""
+
+import json
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts" / "demo.d"))
+
+from figure3 import CLUSTER, CONFIG, DECIDER, EDGES, GOOD, WebSites  # noqa: E402
+from lab import (GLOCAL, Failure, Report, await_edges, daemons, glocal, glocal_json, in_host, isolate,  # noqa: E402
+                 namespaces_and_links)
+
+MODULE = f"edge/{DECIDER}/service/web"
+EXPECTED = {
+    "sub-edge": {"node", "router/sub-edge", "store/client", "api/store", "edge/sub-edge", "edge/sub-edge/switch",
+                 "edge/sub-edge/controller", "edge/sub-edge/vnfs", MODULE},
+    "dc1": {"edge/dc1/switch", "edge/dc1/vnf/fw-1", "edge/dc1/vnf/fw-2"},
+    "dc2": {"edge/dc2/switch", "edge/dc2/vnf/opt-1", "edge/dc2/vnf/opt-2"},
+    "inet-edge": {"edge/inet-edge/switch", "edge/inet-edge/service/web"},
+    "store1": {"store", "store/client", "store/digests", "store/disk"},
+    "store2": {"store"},
+    "store3": {"store"},
+}
+SAMPLE = re.compile(r'(glocal_[a-z0-9_]+)\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)*)\} ([0-9.e+-]+)')
+LABEL = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"')
+
+
+def actors():
+    """(node, name) → record."""
+    return {(one["node"], one["name"]): one for one in glocal_json("actors", "ls", "--sample", "0.2")["actors"]}
+
+
+def eventually(holds, what, patience_s=20):
+    deadline = time.monotonic() + patience_s
+    while True:
+        found = holds()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise Failure(f"{what}: not within {patience_s} s")
+        time.sleep(0.1)
+
+
+def parsed(text):
+    """name → list of (labels, value); Failure for a line that is none."""
+    out = {}
+    for line in text.splitlines():
+        if line.startswith(("# HELP ", "# TYPE ")):
+            continue
+        sample = SAMPLE.fullmatch(line)
+        if not sample:
+            raise Failure(f"no sample: {line}")
+        out.setdefault(sample[1], []).append((dict(LABEL.findall(sample[2])), float(sample[3])))
+    return out
+
+
+def check_listing(report):
+    def missing():
+        seen = set(actors())
+        return {node: names - {name for at, name in seen if at == node} for node, names in EXPECTED.items()}
+
+    eventually(lambda: not any(missing().values()), f"all expected actors: {missing()}")
+    found = actors()
+    report.check(all(one["state_age_s"] is not None for one in found.values()), "every actor summarised its state", f"{len(found)} actors")
+    unknown = glocal("actors", "show", f"edge/{DECIDER}/service/wep", check=False)
+    report.check(unknown.returncode == 6 and f"did you mean '{MODULE}'?" in unknown.stderr, "a slip in a name is met with the right one",
+                 unknown.stderr.strip())
+    shown = glocal("actors", "show", MODULE).stdout
+    report.check("flows_remembered" in shown and f"edge/{DECIDER}\n" in shown, "an actor's page has its own summary", f"{len(shown.splitlines())} lines")
+    tree = glocal("actors", "tree", "--node", DECIDER).stdout
+    report.check(re.search(rf"\n[│ ]+[├└]─ {MODULE}  \(service module, ready", tree), "the tree has the module below its supervisor",
+                 f"{len(tree.splitlines())} lines")
+    report.check(glocal("actors", "kill", "store/client", check=False).returncode == 2, "a name several nodes have is not guessed at", "exit 2")
+    refused = glocal("actors", "kill", f"router/{DECIDER}", check=False)
+    report.check(refused.returncode == 1 and "no supervisor" in refused.stderr, "what nothing starts again is not killed",
+                 refused.stderr.strip()[:80])
+
+
+def check_kill(report, directory):
+    body = directory / "long.bin"
+    # A megabyte at 200 kB/s: under way for as long as the module is away, and longer.
+    download = subprocess.Popen([GLOCAL, "exec", "subscriber", "--", "curl", "--silent", "--limit-rate", "200k", "--max-time",
+                                 "60", "--output", body, f"http://{GOOD}/body.bin"])
+    eventually(lambda: body.exists() and body.stat().st_size > 0, "the long download begins")
+    before = actors()[DECIDER, MODULE]
+    glocal("actors", "kill", MODULE)
+
+    def successor():
+        one = actors().get((DECIDER, MODULE))
+        return one if one and one["id"] != before["id"] and one["state"].get("ready") == "true" else None
+
+    after = eventually(successor, "the module comes back")
+    report.check(after["restarts"] == 1 and after["last_error"], "the killed module is back and says so",
+                 f"restarts {after['restarts']}, last error: {after['last_error']}")
+    report.check(download.poll() is None, "the download outlived it", "still running")
+    fresh = in_host("subscriber", "curl", "--silent", "--max-time", "20", f"http://{GOOD}/body.bin", "--output", "/dev/null", check=False)
+    report.check(fresh.returncode == 0, "a new flow is decided", f"curl exit {fresh.returncode}")
+    decided = actors()[DECIDER, MODULE]["state"]
+    report.check(int(decided["decided"]) >= 1, "by the new module", f"decided {decided['decided']}")
+    report.check(download.wait(60) == 0 and body.read_bytes() == (directory / "www" / "body.bin").read_bytes(),
+                 "the established flow went on to its last byte", f"{body.stat().st_size} B")
+
+
+def check_metrics(report):
+    found = parsed(glocal("metrics", "--node", DECIDER).stdout)
+    report.check(all(labels["node"] == DECIDER for samples in found.values() for labels, _ in samples), "every sample names its node",
+                 f"{len(found)} metrics")
+    report.check(({"node": DECIDER, "actor": MODULE}, 1.0) in found["glocal_actor_restarts_total"], "the restart is counted",
+                 f"{found['glocal_actor_restarts_total']}")
+    hits = found["glocal_edge_exact_match_hits_total"][0][1]
+    report.check(hits > 0, "and so are exact-match hits", f"{hits:.0f}")
+    stores = parsed(glocal("metrics", "--node", "store1").stdout)
+    report.check(stores["glocal_store_slots"][0][1] > 0 and "glocal_edge_flows" not in stores, "a store node has the store's metrics only",
+                 f"{len(stores)} metrics")
+
+
+def check_log(report):
+    def levels():
+        return {one["node"]: one["level"] for one in glocal_json("log")["nodes"]}
+
+    glocal("log", "debug", "--node", "dc1")
+    changed = levels()
+    report.check(changed["dc1"] == "debug" and changed["dc2"] == "info", "the log level of one node changes", f"{changed}")
+    glocal("log", "info")
+    report.check(set(levels().values()) == {"info"}, "and back, of all", "info")
+    wrong = glocal("log", "debgu", check=False)
+    report.check(wrong.returncode == 6 and "did you mean 'debug'?" in wrong.stderr, "an unknown level is refused", wrong.stderr.strip())
+
+
+def run(report, directory):
+    web = WebSites(directory)
+    glocal("up", CONFIG)
+    await_edges(EDGES, "web")
+    web.start()
+    check_listing(report)
+    check_kill(report, directory)
+    check_metrics(report)
+    check_log(report)
+    letters = glocal("actors", "deadletters", "-o", "json")
+    report.check("dead_letters" in json.loads(letters.stdout), "dead letters are shown", letters.stdout.strip()[:80])
+
+
+def main():
+    def stop(signal_number, _):
+        raise KeyboardInterrupt(signal.Signals(signal_number).name)
+
+    signal.signal(signal.SIGTERM, stop)
+    report = Report()
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="glocal-test-"))
+    isolate(directory)
+    world = namespaces_and_links()
+    try:
+        run(report, directory)
+    except Failure as failure:
+        report.check(False, "the scenario could be carried out", str(failure))
+    finally:
+        down = glocal("down", CLUSTER, check=False)
+        report.check(down.returncode == 0 and not daemons(CLUSTER) and namespaces_and_links() == world,
+                     "nothing is left behind", f"down exit {down.returncode}: {down.stderr.strip()}")
+        shutil.rmtree(directory, ignore_errors=True)
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

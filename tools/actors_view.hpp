@@ -1,0 +1,35 @@
+#pragma once
+// Actors as nodes describe them (GET /api/v1/actors), turned into what `glocal actors` shows. Pure.
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace glocal::cli {
+
+/// The records of one sample of one or more nodes, each with what takes more than one of them to know: `parent_name`
+/// (null for an actor of the node itself) and, against the `former` sample, `messages_in_per_s` and
+/// `messages_out_per_s` (null for an actor that was not in it). Ordered by node and name.
+/// @param former, now arrays of records; the time between two is the difference of their `age_s`.
+[[nodiscard]] nlohmann::json described_actors(const nlohmann::json& former, const nlohmann::json& now);
+
+/// `ready`, `not ready`, `healthy`, `unhealthy`, `no answer` (no summary in time), or the beginning of its own words.
+[[nodiscard]] std::string short_state(const nlohmann::json& actor);
+
+// The functions below take described actors.
+
+[[nodiscard]] std::string actors_table(const nlohmann::json& actors);
+/// Children below their parents, node by node.
+[[nodiscard]] std::string actors_tree(const nlohmann::json& actors);
+/// Everything about one actor.
+[[nodiscard]] std::string actor_page(const nlohmann::json& actor);
+/// The `rows` busiest, by messages per second in, then by messages in their mailbox.
+[[nodiscard]] nlohmann::json busiest_actors(nlohmann::json actors, std::size_t rows);
+/// Those of that name; on several nodes there may be one each.
+[[nodiscard]] nlohmann::json actors_named(const nlohmann::json& actors, std::string_view name);
+/// Each once.
+[[nodiscard]] std::vector<std::string> actor_names(const nlohmann::json& actors);
+
+} // namespace glocal::cli

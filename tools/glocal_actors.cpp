@@ -1,0 +1,219 @@
+// actors, metrics, log: looking into the nodes of a running cluster, and the two things one may change there.
+
+#include "base/log.hpp"
+#include "node/config_report.hpp"
+#include "node/launcher/node_client.hpp"
+#include "tools/actors_view.hpp"
+#include "tools/glocal_answers.hpp"
+#include "tools/glocal_clusters.hpp"
+#include "tools/glocal_table.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <thread>
+
+namespace glocal::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+constexpr auto metrics_timeout = 3s;
+
+struct sample {
+  json actors = json::array();
+  int code = done;
+};
+
+sample take_sample(const node::cluster_state& state, const std::vector<std::string>& nodes) {
+  sample out;
+  const auto answers = ask_nodes(state, nodes, "/api/v1/actors");
+  out.code = code_of(answers);
+  for (const auto& one : answers)
+    for (const auto& actor : list(at(one.body, {"actors"})))
+      out.actors.push_back(actor);
+  return out;
+}
+
+std::chrono::duration<double> pause_of(const actor_options& options) {
+  return std::chrono::duration<double>{options.sample_s};
+}
+
+/// Two samples, the second described with the rates between them; with `former` of an earlier call only one is taken.
+sample described(const actor_options& options, const node::cluster_state& state, const std::vector<std::string>& nodes,
+                 json* former = nullptr) {
+  json first = former != nullptr ? *former : json::array();
+  if (first.empty() && options.sample_s > 0) {
+    first = take_sample(state, nodes).actors;
+    std::this_thread::sleep_for(pause_of(options));
+  }
+  auto second = take_sample(state, nodes);
+  auto out = sample{described_actors(first, second.actors), second.code};
+  if (former != nullptr)
+    *former = std::move(second.actors);
+  return out;
+}
+
+/// Complains that nobody has the name. A node that did not answer may have it.
+int no_such_actor(const sample& from, const std::string& name) {
+  const auto names = actor_names(from.actors);
+  complain("there is no actor " + node::quoted(name) + "; " +
+           node::suggest(name, {names.begin(), names.end()}, "actors"));
+  return from.code == done ? static_cast<int>(no_match) : from.code;
+}
+
+int show_repeatedly(const actor_options& options, const std::function<void(const json&)>& print) {
+  json former = json::array();
+  return repeated(options.view, [&](const node::cluster_state& state) -> int {
+    const auto nodes = nodes_meant(state, options.node);
+    if (!nodes)
+      return no_match;
+    const auto now = described(options, state, *nodes, &former);
+    clear_screen(options.view);
+    if (options.view.format == output::json)
+      std::cout << dump({{"actors", now.actors}}, options.view.watch);
+    else
+      print(now.actors);
+    std::cout.flush();
+    return now.code;
+  });
+}
+
+} // namespace
+
+int actors_list(const actor_options& options) {
+  return show_repeatedly(options, [](const json& actors) { std::cout << actors_table(actors); });
+}
+
+int actors_tree(const actor_options& options) {
+  return show_repeatedly(options, [](const json& actors) { std::cout << actors_tree(actors); });
+}
+
+int actors_top(const actor_options& options) {
+  return show_repeatedly(options,
+                         [&](const json& actors) { std::cout << actors_table(busiest_actors(actors, options.rows)); });
+}
+
+int actors_show(const actor_options& options, const std::string& name) {
+  return repeated(options.view, [&](const node::cluster_state& state) -> int {
+    const auto nodes = nodes_meant(state, options.node);
+    if (!nodes)
+      return no_match;
+    const auto now = described(options, state, *nodes);
+    const auto found = actors_named(now.actors, name);
+    if (found.empty())
+      return no_such_actor(now, name);
+    clear_screen(options.view);
+    if (options.view.format == output::json)
+      std::cout << dump({{"actors", found}}, options.view.watch);
+    else
+      for (const auto& actor : found)
+        std::cout << (&actor == &found.front() ? "" : "\n") << actor_page(actor);
+    std::cout.flush();
+    return now.code;
+  });
+}
+
+int actors_dead_letters(const actor_options& options) {
+  return repeated(options.view, [&](const node::cluster_state& state) -> int {
+    const auto nodes = nodes_meant(state, options.node);
+    if (!nodes)
+      return no_match;
+    const auto answers = ask_nodes(state, *nodes, "/api/v1/deadletters");
+    auto letters = json::array();
+    table out{{"NODE", "TO", "KIND", "MESSAGES"}};
+    for (const auto& one : answers)
+      for (auto letter : list(at(one.body, {"dead_letters"}))) {
+        out.add({one.node, cell(at(letter, {"to"})), cell(at(letter, {"kind"})), cell(at(letter, {"messages"}))});
+        letter["node"] = one.node;
+        letters.push_back(std::move(letter));
+      }
+    clear_screen(options.view);
+    if (options.view.format == output::json)
+      std::cout << dump({{"dead_letters", letters}}, options.view.watch);
+    else
+      std::cout << (letters.empty() ? "no message went to an actor that was not there\n" : out.text());
+    std::cout.flush();
+    return code_of(answers);
+  });
+}
+
+int actors_kill(const actor_options& options, const std::string& name) {
+  const auto found = find_running(options.view.cluster);
+  if (!found.state)
+    return found.code;
+  const auto nodes = nodes_meant(*found.state, options.node);
+  if (!nodes)
+    return no_match;
+  const auto all = take_sample(*found.state, *nodes);
+  const auto named = actors_named(all.actors, name);
+  if (named.empty())
+    return no_such_actor(all, name);
+  if (named.size() > 1) {
+    std::string where;
+    for (const auto& actor : named)
+      where += (where.empty() ? "" : ", ") + cell(at(actor, {"node"}));
+    complain("several nodes have an actor " + node::quoted(name) + ": " + where + "; say which one with --node");
+    return usage;
+  }
+  const auto node = cell(at(named[0], {"node"}));
+  const auto said = ask_nodes(*found.state, {node}, "/api/v1/actors/kill", json{{"name", name}}.dump());
+  if (!said[0].error.empty()) {
+    complain("node " + node + ": " + said[0].error);
+    return said[0].reachable ? failed : unreachable;
+  }
+  std::cerr << name << " on " << node << " was killed; " << cell(at(said[0].body, {"supervisor"}))
+            << " starts it again\n";
+  return done;
+}
+
+int metrics(const std::string& cluster, const std::string& node) {
+  const auto found = find_running(cluster);
+  if (!found.state)
+    return found.code;
+  const auto nodes = nodes_meant(*found.state, node);
+  if (!nodes)
+    return no_match;
+  std::size_t reached = 0;
+  for (const auto& one : *nodes) {
+    const auto text = node::ask_node(socket_of(*found.state, one), "/metrics", metrics_timeout);
+    if (text) {
+      std::cout << *text;
+      ++reached;
+    } else {
+      complain("node " + one + ": " + text.error().message);
+    }
+  }
+  return reached == nodes->size() ? done : reached == 0 ? unreachable : partial;
+}
+
+int log_level(const view_options& view, const std::string& node, const std::string& level) {
+  const auto found = find_running(view.cluster);
+  if (!found.state)
+    return found.code;
+  const auto nodes = nodes_meant(*found.state, node);
+  if (!nodes)
+    return no_match;
+  const auto levels = log_levels();
+  if (!level.empty() && std::find(levels.begin(), levels.end(), level) == levels.end()) {
+    complain("there is no log level " + node::quoted(level) + "; " +
+             node::suggest(level, {levels.begin(), levels.end()}, "levels"));
+    return no_match;
+  }
+  const auto answers =
+      ask_nodes(*found.state, *nodes, "/api/v1/log", level.empty() ? "" : json{{"level", level}}.dump());
+  auto shown = json::array();
+  table out{{"NODE", "LEVEL"}};
+  for (const auto& one : answers) {
+    out.add({one.node, cell(at(one.body, {"level"}))});
+    shown.push_back({{"node", one.node}, {"level", at(one.body, {"level"})}});
+  }
+  if (view.format == output::json)
+    std::cout << dump({{"nodes", shown}}, false);
+  else
+    std::cout << out.text();
+  return code_of(answers);
+}
+
+} // namespace glocal::cli
