@@ -42,10 +42,9 @@ class WebSites:
         body = random.Random(3).randbytes(BODY_BYTES)
         (root / "body.bin").write_bytes(body)
         self.sha256 = hashlib.sha256(body).hexdigest()
-        # One address more than a worker needs: a user namespace has one user, so nginx stays the user it is.
-        user = "user root;" if os.geteuid() == 0 else ""
+        # Inside a cluster everybody is root, and in a user namespace there is no other user to become.
         (directory / "nginx.conf").write_text(f"""
-{user}
+user root;
 pid {directory}/nginx.pid;
 error_log {directory}/error.log;
 worker_processes 1;
