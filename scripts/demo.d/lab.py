@@ -4,7 +4,10 @@ checks against counters glocal does not own."""
 import json
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
+import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -138,3 +141,26 @@ def daemons(cluster):
     """`pid command` of every daemon of the cluster."""
     done = subprocess.run(["pgrep", "-fa", f"glocald .*--run-dir {run_directory()}/{cluster}"], capture_output=True, text=True)
     return done.stdout.splitlines()
+
+
+def run_scenario(scenario, cluster):
+    """Runs `scenario(report, directory)` in a run directory of its own, takes the cluster down whatever happened, and checks
+    that nothing is left. Returns the exit status."""
+    def stop(signal_number, _):
+        raise KeyboardInterrupt(signal.Signals(signal_number).name)
+
+    signal.signal(signal.SIGTERM, stop)
+    report = Report()
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="glocal-test-"))
+    isolate(directory)
+    world = namespaces_and_links()
+    try:
+        scenario(report, directory)
+    except Failure as failure:
+        report.check(False, "the scenario could be carried out", str(failure))
+    finally:
+        down = glocal("down", cluster, check=False)
+        report.check(down.returncode == 0 and not daemons(cluster) and namespaces_and_links() == world,
+                     "nothing is left behind", f"down exit {down.returncode}: {down.stderr.strip()}")
+        shutil.rmtree(directory, ignore_errors=True)
+    return 1 if report.failed else 0

@@ -4,18 +4,14 @@ harm to the flow that runs and decides new ones; metrics parse; the log's level 
 import json
 import pathlib
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts" / "demo.d"))
 
 from figure3 import CLUSTER, CONFIG, DECIDER, EDGES, GOOD, WebSites  # noqa: E402
-from lab import (GLOCAL, Failure, Report, await_edges, daemons, glocal, glocal_json, in_host, isolate,  # noqa: E402
-                 namespaces_and_links)
+from lab import GLOCAL, Failure, await_edges, glocal, glocal_json, in_host, run_scenario  # noqa: E402
 
 MODULE = f"edge/{DECIDER}/service/web"
 EXPECTED = {
@@ -147,26 +143,5 @@ def run(report, directory):
     report.check("dead_letters" in json.loads(letters.stdout), "dead letters are shown", letters.stdout.strip()[:80])
 
 
-def main():
-    def stop(signal_number, _):
-        raise KeyboardInterrupt(signal.Signals(signal_number).name)
-
-    signal.signal(signal.SIGTERM, stop)
-    report = Report()
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="glocal-test-"))
-    isolate(directory)
-    world = namespaces_and_links()
-    try:
-        run(report, directory)
-    except Failure as failure:
-        report.check(False, "the scenario could be carried out", str(failure))
-    finally:
-        down = glocal("down", CLUSTER, check=False)
-        report.check(down.returncode == 0 and not daemons(CLUSTER) and namespaces_and_links() == world,
-                     "nothing is left behind", f"down exit {down.returncode}: {down.stderr.strip()}")
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if report.failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_scenario(run, CLUSTER))
