@@ -109,7 +109,7 @@ struct flow_settings {
   std::chrono::milliseconds idle_timeout{60'000};
   /// How long a closed TCP connection's entries stay for its last segments.
   std::chrono::milliseconds closed_linger{30'000};
-  /// Exact-match entries per edge.
+  /// Connections at once per edge; the exact-match table is sized for five entries each.
   std::uint32_t capacity = 65'536;
   /// How long first packets wait for a decision before the service's `on_store_loss` speaks.
   std::chrono::milliseconds hold_timeout{2'000};
