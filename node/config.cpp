@@ -44,6 +44,13 @@ std::string to_string(const diagnostic& what) {
   return out;
 }
 
+bool endpoint::is_loopback() const noexcept {
+  const auto& octets = address.octets;
+  if (address.is_v4())
+    return octets[0] == 127;
+  return octets[15] == 1 && std::all_of(octets.begin(), octets.begin() + 15, [](auto octet) { return octet == 0; });
+}
+
 std::string to_string(const endpoint& where) {
   const auto host = to_string(where.address);
   return (where.address.is_v4() ? host : "[" + host + "]") + ":" + std::to_string(where.port);

@@ -38,6 +38,8 @@ struct endpoint {
   std::uint16_t port = 0;
 
   auto operator<=>(const endpoint&) const = default;
+  /// 127.0.0.0/8 or ::1: only this machine (or network namespace) reaches it.
+  [[nodiscard]] bool is_loopback() const noexcept;
 };
 
 /// `10.255.0.11:7400`, `[fd00::1]:7400`
@@ -80,6 +82,13 @@ struct underlay_port {
   std::string interface;
 };
 
+/// The node's HTTP API over TCP, beside its Unix socket.
+struct api_config {
+  endpoint listen;
+  /// Holds what callers have to show; empty only where `listen` is loopback.
+  std::string token_file;
+};
+
 struct node_config {
   std::string name;
   std::vector<role> roles;
@@ -88,6 +97,7 @@ struct node_config {
   /// Set exactly on edges.
   std::optional<underlay_port> underlay;
   std::vector<attachment_config> attachments;
+  std::optional<api_config> api;
 
   [[nodiscard]] bool has(role wanted) const noexcept;
 };
@@ -161,7 +171,7 @@ inline constexpr std::size_t max_chain_classes = 16;
 /// Reads and checks a cluster file. On failure all the errors there are, in file order, never none.
 /// Cost: linear in the file, about 1 us per value.
 [[nodiscard]] expected<cluster_config, std::vector<diagnostic>> load_cluster_file(const std::string& path);
-/// The same from memory; `file` is the name diagnostics carry.
+/// The same from memory; `file` is the name diagnostics carry, and relative paths in it start where `file` is.
 [[nodiscard]] expected<cluster_config, std::vector<diagnostic>> load_cluster(std::string_view text,
                                                                              const std::string& file);
 

@@ -151,6 +151,8 @@ private:
                         quoted(to_string(address)) + " is already the control address of " + quoted(at->second),
                         "give every node its own address");
       }
+      if (node.api)
+        check_api(i);
       if (node.has(role::edge) && !node.underlay)
         report_.error({"nodes", i}, "an edge needs 'underlay'",
                       "add 'underlay: {router: ..., rloc: ..., gateway: ...}'");
@@ -164,6 +166,20 @@ private:
         report_.error({"nodes", i, "attachments"}, "only edges have attachments",
                       "add the role 'edge' or remove 'attachments'");
     }
+  }
+
+  void check_api(std::size_t i) {
+    const auto& node = config_.nodes[i];
+    const auto& [listen, token_file] = *node.api;
+    if (listen.port == 0)
+      return; // reported by the first pass
+    if (!listen.is_loopback() && token_file.empty())
+      report_.error({"nodes", i, "api"},
+                    "the API at " + to_string(listen) + " can be reached from other machines and asks for no token",
+                    "add 'token_file: PATH', or listen on 127.0.0.1:" + std::to_string(listen.port));
+    if (listen.port == node.control.port && (listen.address == node.control.address || listen.address.is_unspecified()))
+      report_.error({"nodes", i, "api", "listen"}, "API and transport of " + quoted(node.name) + " on one port",
+                    "choose another port, for example 9100");
   }
 
   static bool is_edge_of_subnet(const ip_prefix& subnet, const ip_address& address) {

@@ -18,6 +18,7 @@ nodes:
 - name: w
   roles: [edge, store, mano]
   control: 10.255.0.1:7400
+  api: {listen: 0.0.0.0:9100, token_file: t}
   underlay: {router: n, rloc: 172.16.1.2/30, gateway: 172.16.1.1}
   attachments:
   - {name: h, tenant: 1, gateway: [10.1.0.1/24, "fd00::1/64"], mtu: 1500, host: {name: a, addresses: [10.1.0.7/24]}}

@@ -19,7 +19,8 @@ constexpr std::size_t max_matches_per_service = 1024;
 
 class loader : yaml_reader {
 public:
-  using yaml_reader::yaml_reader;
+  loader(const yaml_tree& tree, config_report& report, const std::string& file)
+      : yaml_reader{tree, report}, directory_{file.substr(0, file.rfind('/') + 1)} {}
 
   cluster_config load() {
     cluster_config out;
@@ -96,7 +97,8 @@ private:
   }
 
   void node(const value& v, node_config& out) {
-    if (!keys(v, "a node", {"name", "roles", "control", "underlay", "attachments"}, {"name", "roles", "control"}))
+    if (!keys(v, "a node", {"name", "roles", "control", "underlay", "attachments", "api"},
+              {"name", "roles", "control"}))
       return;
     with(v, "name", [&](auto& e) { name(e, out.name); });
     with(v, "roles", [&](auto& e) {
@@ -124,6 +126,22 @@ private:
     });
     with(v, "attachments",
          [&](auto& e) { list(e, "attachments", out.attachments, [&](auto& a, auto& to) { attachment(a, to); }); });
+    with(v, "api", [&](auto& e) {
+      auto& api = out.api.emplace();
+      if (!keys(e, "a node's API", {"listen", "token_file"}, {"listen"}))
+        return;
+      with(e, "listen", [&](auto& s) { listen_endpoint(s, api.listen); });
+      with(e, "token_file", [&](auto& s) { file_path(s, "token_file", api.token_file); });
+    });
+  }
+
+  /// Relative ones start at the cluster file.
+  void file_path(const value& v, std::string_view what, std::string& out) {
+    out = "?"; // there is one, though unreadable
+    std::string written;
+    text(v, what, written);
+    if (!written.empty())
+      out = (written.front() == '/' ? std::string{} : directory_) + written;
   }
 
   void attachment(const value& v, attachment_config& out) {
@@ -258,6 +276,9 @@ private:
         out.push_back(rule);
       }
   }
+
+  /// Of the cluster file, with its slash; empty for the current one.
+  const std::string directory_;
 };
 
 } // namespace
@@ -267,7 +288,7 @@ expected<cluster_config, std::vector<diagnostic>> load_cluster(std::string_view 
   if (!tree)
     return unexpected{std::vector{tree.error()}};
   config_report report{*tree, file};
-  auto config = loader{*tree, report}.load();
+  auto config = loader{*tree, report, file}.load();
   if (tree->root().what == yaml_value::kind::map)
     check_config(config, report);
   if (auto found = report.take(); !found.empty())

@@ -285,6 +285,26 @@ TEST_CASE("addresses that are none are reported with what was probably meant") {
        "control: 10.255.0.1:7400",
        "control: west:7400",
        {{"10:14", "no host's address with a port", "7400"}}},
+      {"an API that everybody may ask",
+       "    attachments:\n      - name: homes",
+       "    api: {listen: 10.255.0.1:9100}\n    attachments:\n      - name: homes",
+       {{"12:10", "10.255.0.1:9100 can be reached from other machines and asks for no token", "127.0.0.1:9100"}}},
+      {"an API at every address",
+       "    attachments:\n      - name: homes",
+       "    api: {listen: \"[::]:9100\"}\n    attachments:\n      - name: homes",
+       {{"12:10", "[::]:9100 can be reached", "token_file"}}},
+      {"an API in the transport's place",
+       "    attachments:\n      - name: homes",
+       "    api: {listen: 0.0.0.0:7400, token_file: t}\n    attachments:\n      - name: homes",
+       {{"12:19", "API and transport of 'west' on one port", "9100"}}},
+      {"an API without a port",
+       "    attachments:\n      - name: homes",
+       "    api: {listen: 127.0.0.1}\n    attachments:\n      - name: homes",
+       {{"12:19", "no address with a port", "'127.0.0.1:9100'"}}},
+      {"a token that is none",
+       "    attachments:\n      - name: homes",
+       "    api: {listen: 0.0.0.0:9100, token_file: [a]}\n    attachments:\n      - name: homes",
+       {{"12:45", "token_file is a single value", "text"}}},
       {"octets too large",
        "management: 10.255.0.0/24",
        "management: 10.256.0.0/24",
@@ -440,6 +460,21 @@ TEST_CASE("roles, ports and chains that make no sense are reported") {
     chain += (i > 0 ? ", " : "") + std::string{"firewall"};
   CHECK_THAT(errors_of(with("chain: [firewall]", "chain: [" + chain + "]"))[0],
              Catch::Contains("a chain of 17 classes"));
+}
+
+TEST_CASE("paths in a file start where the file is; loopback needs no token") {
+  const auto loaded = load_cluster(with("    attachments:\n      - name: homes",
+                                        "    api: {listen: 10.255.0.1:9100, token_file: secrets/token}\n"
+                                        "    attachments:\n      - name: homes"),
+                                   "/etc/glocal/lab.yaml");
+  REQUIRE(loaded);
+  CHECK(loaded->nodes[0].api->token_file == "/etc/glocal/secrets/token");
+  for (const auto* address : {"127.0.0.1:9100", "127.9.9.9:9100", "\"[::1]:9100\""}) {
+    INFO(address);
+    CHECK(load_cluster(with("    attachments:\n      - name: homes",
+                            "    api: {listen: " + std::string{address} + "}\n    attachments:\n      - name: homes"),
+                       "lab.yaml"));
+  }
 }
 
 TEST_CASE("a cluster without nodes says just that") {

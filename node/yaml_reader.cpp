@@ -246,9 +246,10 @@ void yaml_reader::sized_address(const value& v, interface_address& out) {
     out = *parsed;
 }
 
-void yaml_reader::control_endpoint(const value& v, endpoint& out) {
-  constexpr std::string_view example = "write for example 10.255.0.11:7400";
-  if (!scalar(v, "an endpoint", std::string{example}))
+void yaml_reader::read_endpoint(const value& v, bool any_address, std::string_view example, endpoint& out) {
+  const auto help = "write for example " + std::string{example};
+  const auto its_port = std::string{example.substr(example.rfind(':'))};
+  if (!scalar(v, "an endpoint", help))
     return;
   const auto colon = v.text.rfind(':');
   auto host = std::string_view{v.text}.substr(0, colon);
@@ -263,15 +264,15 @@ void yaml_reader::control_endpoint(const value& v, endpoint& out) {
   if (!has_port) {
     report_.error(v, quoted(v.text) + " is no address with a port",
                   parse_ip(v.text)
-                      ? "add the port: " + quoted((parse_ip(v.text)->is_v4() ? v.text : "[" + v.text + "]") + ":7400")
-                      : std::string{example});
+                      ? "add the port: " + quoted((parse_ip(v.text)->is_v4() ? v.text : "[" + v.text + "]") + its_port)
+                      : help);
     return;
   }
   const auto [stop, failure] = std::from_chars(v.text.data() + colon + 1, end, port);
-  if (!parsed || parsed->is_unspecified() || parsed->is_multicast())
-    report_.error(v, quoted(v.text) + " is no host's address with a port", std::string{example});
+  if (!parsed || (parsed->is_unspecified() && !any_address) || parsed->is_multicast())
+    report_.error(v, quoted(v.text) + " is no host's address with a port", help);
   else if (failure != std::errc{} || stop != end || port == 0)
-    report_.error(v, "the port of " + quoted(v.text) + " is not 1 to 65535", std::string{example});
+    report_.error(v, "the port of " + quoted(v.text) + " is not 1 to 65535", help);
   else
     out = {*parsed, port};
 }

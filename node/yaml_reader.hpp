@@ -93,7 +93,9 @@ protected:
   void prefix(const value& v, ip_prefix& out);
   /// A host's address with the length of its subnet.
   void sized_address(const value& v, interface_address& out);
-  void control_endpoint(const value& v, endpoint& out);
+  void control_endpoint(const value& v, endpoint& out) { read_endpoint(v, false, "10.255.0.11:7400", out); }
+  /// The same; 0.0.0.0 and :: mean every address of the machine.
+  void listen_endpoint(const value& v, endpoint& out) { read_endpoint(v, true, "127.0.0.1:9100", out); }
   /// A port or a range of them.
   void port_range(const value& v, dataplane::l4_port_range& out);
 
@@ -101,6 +103,7 @@ protected:
   config_report& report_;
 
 private:
+  void read_endpoint(const value& v, bool any_address, std::string_view example, endpoint& out);
   std::optional<std::uint64_t> number_between(const value& v, std::string_view what, std::uint64_t low,
                                               std::uint64_t high);
 };

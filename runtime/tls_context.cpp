@@ -4,14 +4,8 @@
 #include "runtime/tls_context_parts.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <utility>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace glocal::runtime {
 namespace {
@@ -28,38 +22,6 @@ constexpr const char* groups = "X25519:P-256";
 /// Of a peer's chain, before it is known: a node's certificate has about 500 bytes.
 constexpr long max_peer_chain_bytes = 16L << 10;
 
-expected<std::string, tls_problem> read_file(const fs::path& file, bool secret) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0)
-    return unexpected{tls_problem{file, std::string{"cannot be read: "} + std::strerror(errno),
-                                  errno == ENOENT ? "make it, or correct the path in the cluster file"
-                                                  : "the node's user must be able to read it"}};
-  std::string text;
-  tls_problem wrong{file, {}, {}};
-  struct stat about {};
-  ::fstat(fd, &about);
-  // As PostgreSQL and ssh have it: a secret is its owner's; of root's files a group may have been given the use.
-  const auto forbidden = about.st_uid == 0 && ::geteuid() != 0 ? 0037u : 0077u;
-  if (!S_ISREG(about.st_mode)) {
-    wrong.reason = "is no regular file", wrong.remedy = "correct the path in the cluster file";
-  } else if (secret && (about.st_mode & forbidden) != 0) {
-    wrong.reason = "is a secret that other users may read", wrong.remedy = "run: chmod 600 " + file.string();
-  } else if (static_cast<std::size_t>(about.st_size) > max_tls_file_bytes) {
-    wrong.reason = "is larger than " + std::to_string(max_tls_file_bytes >> 10) + " KiB",
-    wrong.remedy = "correct the path in the cluster file";
-  } else {
-    text.resize(static_cast<std::size_t>(about.st_size));
-    std::size_t have = 0;
-    for (ssize_t got = 1; have < text.size() && got > 0; have += static_cast<std::size_t>(std::max<ssize_t>(got, 0)))
-      got = ::read(fd, text.data() + have, text.size() - have);
-    text.resize(have);
-  }
-  ::close(fd);
-  if (!wrong.reason.empty())
-    return unexpected{std::move(wrong)};
-  return text;
-}
-
 std::vector<openssl::certificate> certificates_in(const std::string& pem) {
   std::vector<openssl::certificate> out;
   const auto from = openssl::reading(pem);
@@ -75,7 +37,7 @@ public:
   builder(const tls_material& material, const std::string& node, const std::string& cluster, clock::time_point now)
       : material_{material}, name_{certified_name(node, cluster)}, node_{node}, cluster_{cluster}, now_{now} {}
 
-  expected<openssl::context, std::vector<tls_problem>> build() {
+  expected<openssl::context, std::vector<file_problem>> build() {
     ERR_clear_error();
     openssl::context made{SSL_CTX_new(TLS_method())};
     if (!made || !configure(made.get())) {
@@ -234,7 +196,7 @@ private:
   const std::string name_;
   const std::string &node_, &cluster_;
   const clock::time_point now_;
-  std::vector<tls_problem> problems_;
+  std::vector<file_problem> problems_;
   std::vector<openssl::certificate> chain_;
   openssl::key key_;
   bool authority_read_ = false;
@@ -243,20 +205,12 @@ private:
 
 } // namespace
 
-std::string to_string(const tls_problem& problem) {
-  return problem.file.string() + ": " + problem.reason + (problem.remedy.empty() ? "" : "; " + problem.remedy);
-}
-
 std::string date_text(clock::time_point time) {
   const auto seconds = clock::to_time_t(time);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   char text[48];
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts)};
-}
-
-expected<std::string, tls_problem> read_secret(const fs::path& file) {
-  return read_file(file, true);
 }
 
 std::vector<std::string> dns_names(const X509* certificate) {
@@ -312,17 +266,17 @@ tls_context::result tls_context::make(const tls_material& material, const std::s
 tls_context::result tls_context::load(const tls_files& files, const std::string& node, const std::string& cluster) {
   tls_material material;
   material.names = files;
-  std::vector<tls_problem> problems;
-  const auto read = [&](const fs::path& file, bool secret, std::string& into) {
-    auto text = read_file(file, secret);
+  std::vector<file_problem> problems;
+  const auto read = [&](const fs::path& file, secrecy how, std::string& into) {
+    auto text = read_small_file(file, how);
     if (text)
       into = std::move(*text);
     else
       problems.push_back(text.error());
   };
-  read(files.authority, false, material.authority);
-  read(files.certificate, false, material.certificate);
-  read(files.key, true, material.key);
+  read(files.authority, secrecy::open, material.authority);
+  read(files.certificate, secrecy::open, material.certificate);
+  read(files.key, secrecy::secret, material.key);
   // What is there is checked although something else is missing: one look shows all.
   auto made = make(material, node, cluster);
   if (!made)

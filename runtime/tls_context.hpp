@@ -5,6 +5,7 @@
 // Immutable after construction, so thread-safe. Nothing of a key is ever printed.
 
 #include "base/expected.hpp"
+#include "base/secret_file.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -24,24 +25,9 @@ struct tls_material {
   tls_files names{"certificate", "key", "authority"};
 };
 
-/// One thing wrong with what a node was given.
-struct tls_problem {
-  std::filesystem::path file;
-  std::string reason, remedy;
-};
-/// `FILE: reason; remedy`
-[[nodiscard]] std::string to_string(const tls_problem& problem);
-
-/// Certificates and keys are a few hundred bytes, chains a few KiB.
-inline constexpr std::size_t max_tls_file_bytes = std::size_t{256} << 10;
-
-/// The whole of a file only its owner (or root's group) may read: a key, a token.
-/// @error readable by others, not there, not readable, larger than max_tls_file_bytes.
-[[nodiscard]] expected<std::string, tls_problem> read_secret(const std::filesystem::path& file);
-
 class tls_context {
 public:
-  using result = expected<std::shared_ptr<const tls_context>, std::vector<tls_problem>>;
+  using result = expected<std::shared_ptr<const tls_context>, std::vector<file_problem>>;
 
   /// Reads and checks everything node `node` of `cluster` needs, as a peer would: the key is the certificate's, the
   /// authority signed it, it is valid and names NODE.CLUSTER. @error all that is wrong, never none.

@@ -150,7 +150,7 @@ TEST_CASE("what is wrong with a node's files is said all at once, with file, rea
        [&] { dir.write(test_authority{since(-2h, -1h)}.material("e1.lab")); },
        {files.authority.string() + ": expired on "}},
       {"a file far too large",
-       [&] { dir.write(files.certificate, std::string(max_tls_file_bytes + 1, 'x')); },
+       [&] { dir.write(files.certificate, std::string(max_small_file_bytes + 1, 'x')); },
        {files.certificate.string() + ": is larger than 256 KiB"}},
   };
   for (const auto& row : rows) {

@@ -10,6 +10,7 @@
 #include "base/hash.hpp"
 #include "base/log.hpp"
 #include "dataplane/dpdk/lcore.hpp"
+#include "node/credentials.hpp"
 #include "node/daemon/api.hpp"
 #include "node/daemon/edge_ports.hpp"
 #include "node/daemon/http_api.hpp"
@@ -57,6 +58,20 @@ expected<std::shared_ptr<const store::hash_ring>, std::string> ring_of(const clu
   if (!ring)
     return unexpected{std::string{"the store's slots can't be placed: the cluster file names no store node"}};
   return std::make_shared<const store::hash_ring>(std::move(*ring));
+}
+
+/// Nothing where the API is to be had by the socket alone.
+expected<std::optional<tcp_access>, std::string> tcp_access_of(const node_config& self) {
+  if (!self.api)
+    return std::optional<tcp_access>{};
+  tcp_access out{self.api->listen, {}};
+  if (!self.api->token_file.empty()) {
+    auto token = read_api_token(self.api->token_file);
+    if (!token)
+      return unexpected{"the API's token: " + to_string(token.error())};
+    out.token = std::move(*token);
+  }
+  return std::optional{std::move(out)};
 }
 
 } // namespace
@@ -122,6 +137,9 @@ expected<void, std::string> daemon::parts::start() {
   std::filesystem::create_directories(options.run_dir, failure);
   if (failure)
     return unexpected{options.run_dir.string() + ": " + failure.message()};
+  auto access = tcp_access_of(self);
+  if (!access)
+    return unexpected{access.error()};
   auto placed = ring_of(config);
   if (!placed)
     return unexpected{placed.error()};
@@ -153,8 +171,13 @@ expected<void, std::string> daemon::parts::start() {
     sources.ports = named_ports(config, self);
   }
   api = std::make_unique<http_api>(options.run_dir / (self.name + ".sock"),
-                                   make_api(*system, transport, std::move(sources)));
-  return api->start();
+                                   make_api(*system, transport, std::move(sources)), std::move(*access));
+  if (auto answering = api->start(); !answering)
+    return answering;
+  if (self.api)
+    spdlog::info("the API answers at http://{}{}", to_string(self.api->listen),
+                 self.api->token_file.empty() ? "/, for reading, to this machine" : "/, to who shows the token");
+  return {};
 }
 
 expected<void, std::string> daemon::parts::open_engine() {

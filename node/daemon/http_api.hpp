@@ -1,12 +1,14 @@
 #pragma once
-// What a node answers over HTTP on its Unix socket: the one way the command line and other programs read it.
+// What a node answers over HTTP on its Unix socket, and over TCP where the cluster file says so: the one way the
+// command line and other programs read it.
 //
 // GET /api/v1/NAME answers JSON, POST /api/v1/NAME with a JSON object changes something and answers JSON, and there are
 // pages of plain text; errors are {"error": text} with a 4xx or 5xx status. The socket belongs to the node's user (mode
-// 0600), so who may connect may ask.
-// Threading: handlers run on the server's own threads, at most two at once; they must be thread-safe.
+// 0600), so who may connect may ask; who may over TCP says api_access.hpp.
+// Threading: handlers run on the servers' own threads, several at once; they must be thread-safe.
 
 #include "base/expected.hpp"
+#include "node/config.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -14,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -35,11 +38,19 @@ struct api_handlers {
   std::map<std::string, std::function<std::string()>> text;
 };
 
+/// The same answers over TCP.
+struct tcp_access {
+  /// Port 0 lets the kernel choose.
+  endpoint listen;
+  /// What callers show; empty: `listen` is loopback, and nothing is changed over it.
+  std::string token;
+};
+
 class http_api {
 public:
   static constexpr std::size_t max_post_bytes = 4096;
 
-  http_api(std::filesystem::path socket, api_handlers handlers);
+  http_api(std::filesystem::path socket, const api_handlers& handlers, std::optional<tcp_access> tcp = std::nullopt);
   /// Stops, and removes the socket.
   ~http_api();
   http_api(const http_api&) = delete;
@@ -47,10 +58,14 @@ public:
 
   /// Listens from now on. A socket a dead process left is replaced. @error text for the operator.
   [[nodiscard]] expected<void, std::string> start();
+  /// The port it listens on; 0 without TCP.
+  [[nodiscard]] std::uint16_t tcp_port() const noexcept { return tcp_port_; }
 
 private:
   struct server;
   const std::filesystem::path socket_;
+  const std::optional<tcp_access> tcp_;
+  std::uint16_t tcp_port_ = 0;
   std::unique_ptr<server> server_;
 };
 

@@ -198,7 +198,7 @@ TEST_CASE("the API answers GET, POST and text, and refuses with a reason") {
     return {{"got", body}};
   };
   handlers.text["/metrics"] = [] { return std::string{"x 1\n"}; };
-  http_api api{socket, std::move(handlers)};
+  http_api api{socket, handlers};
   REQUIRE(api.start());
   const std::chrono::seconds patience{5};
   CHECK(*ask_node(socket, "/api/v1/thing", patience) == "{\"value\":\"\xef\xbf\xbd\"}");

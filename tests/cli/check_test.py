@@ -30,6 +30,8 @@ nodes:
   - name: w
     roles: [edge]
     control: 10.255.0.1:7400
+    api:
+      listen: 127.0.0.1:9100
     underlay:
       rloc: 172.16.1.2/30
       gateway: 172.16.1.1
@@ -53,7 +55,7 @@ services:
 """
 # The first key of each section in the text above, and the section's place in the schema.
 SECTIONS = {"cluster: lab": None, "links:": "underlay", "between:": "link", "capacity:": "flow", "slots:": "store", "name: w\n": "node",
-            "rloc:": "node_underlay", "name: h\n": "attachment", "name: alice": "host", "name: f\n": "vnf_class", "name: f1\n": "instance",
+            "listen:": "api", "rloc:": "node_underlay", "name: h\n": "attachment", "name: alice": "host", "name: f\n": "vnf_class", "name: f1\n": "instance",
             "name: web": "service", "protocol:": "match"}
 
 
