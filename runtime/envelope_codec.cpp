@@ -58,6 +58,11 @@ auto decode_message(byte_view payload, Read&& read, std::size_t* used = nullptr)
   }
 }
 
+/// With its length, so that a NUL inside does not cut it.
+capnp::Text::Reader as_text(const std::string& text) {
+  return {text.c_str(), text.size()};
+}
+
 std::string text_of(capnp::Text::Reader text) {
   return {text.begin(), text.size()};
 }
@@ -67,8 +72,8 @@ std::string text_of(capnp::Text::Reader text) {
 bytes encode(const hello& value) {
   return encode_message<wire::Hello>([&](wire::Hello::Builder out) {
     out.setProtocolVersion(value.version);
-    out.setCluster(value.cluster);
-    out.setNode(value.node);
+    out.setCluster(as_text(value.cluster));
+    out.setNode(as_text(value.node));
     out.setIncarnation(value.incarnation);
   });
 }
@@ -76,13 +81,13 @@ bytes encode(const hello& value) {
 bytes encode(const failure& value) {
   return encode_message<wire::Failure>([&](wire::Failure::Builder out) {
     out.setCode(static_cast<std::uint16_t>(value.code));
-    out.setText(value.text.substr(0, max_text_bytes));
+    out.setText(as_text(value.text.substr(0, max_text_bytes)));
   });
 }
 
 bytes encode_refusal(std::string_view reason) {
   return encode_message<wire::HelloRefused>(
-      [&](wire::HelloRefused::Builder out) { out.setReason(std::string{reason.substr(0, max_text_bytes)}); });
+      [&](wire::HelloRefused::Builder out) { out.setReason(as_text(std::string{reason.substr(0, max_text_bytes)})); });
 }
 
 bytes encode_envelope(std::string_view target) {

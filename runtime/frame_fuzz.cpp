@@ -17,11 +17,21 @@ void check(bool truth) {
     std::abort();
 }
 
+/// What is accepted encodes to something that means the same. Bytes are compared: a text is cut at its first encoding.
+template <class Decode, class Encode>
+void check_round_trip(byte_view payload, Decode decode, Encode encode) {
+  if (const auto value = decode(payload)) {
+    const bytes written = encode(*value);
+    const auto again = decode(written);
+    check(again && encode(*again) == written);
+  }
+}
+
 void look_at(const frame_header& header, byte_view payload) {
   check(payload.size() == header.payload_bytes && payload.size() <= max_payload_bytes);
-  (void)decode_hello(payload);
-  (void)decode_failure(payload);
-  (void)decode_refusal(payload);
+  check_round_trip(payload, decode_hello, [](const hello& value) { return encode(value); });
+  check_round_trip(payload, decode_failure, [](const failure& value) { return encode(value); });
+  check_round_trip(payload, decode_refusal, [](const std::string& value) { return encode_refusal(value); });
   const bytes aligned{payload.begin(), payload.end()};
   (void)well_formed(aligned);
   if (const auto split = split_envelope(payload)) {

@@ -36,6 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(in, decode_lease_request);
   check(in, decode_lease_reply);
   check(in, decode_watch_request);
+  check(in, decode_watch_reply);
   check(in, decode_watch_cancel);
   check(in, decode_watch_events);
   check(in, decode_watch_progress);
@@ -43,10 +44,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 }
 
 extern "C" std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* out, std::size_t capacity) {
-  const bytes inputs[] = {encode(samples::operations), encode(samples::results), encode(samples::refusal),
-                          encode(samples::scan),       encode(samples::page),    encode(samples::lease),
-                          encode(samples::watch),      encode(samples::cancel),  encode(samples::events),
-                          encode(samples::progress)};
+  const bytes inputs[] = {encode(samples::operations),
+                          encode(samples::results),
+                          encode(samples::refusal),
+                          encode(samples::scan),
+                          encode(samples::page),
+                          encode(samples::lease),
+                          encode(samples::watch),
+                          encode(samples::cancel),
+                          encode(samples::events),
+                          encode(samples::progress),
+                          encode(watch_reply{unexpected{store_error::overloaded}})};
   if (index >= std::size(inputs) || inputs[index].size() > capacity)
     return 0;
   std::memcpy(out, inputs[index].data(), inputs[index].size());

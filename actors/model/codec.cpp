@@ -116,13 +116,18 @@ dataplane::rule_match read(schema::RuleMatch::Reader in) {
   return out;
 }
 
+/// With its length, so that a NUL inside does not cut it.
+capnp::Text::Reader text(const std::string& value) {
+  return {value.c_str(), value.size()};
+}
+
 std::string read(capnp::Text::Reader in) {
   return {in.begin(), in.size()};
 }
 
 void write(capnp::List<capnp::Text>::Builder out, const std::vector<std::string>& value) {
   for (unsigned i = 0; i < value.size(); ++i)
-    out.set(i, value[i].c_str());
+    out.set(i, text(value[i]));
 }
 
 std::vector<std::string> read(capnp::List<capnp::Text>::Reader in) {
@@ -134,8 +139,8 @@ std::vector<std::string> read(capnp::List<capnp::Text>::Reader in) {
 }
 
 void write(schema::VnfClass::Builder out, const vnf_class& value) {
-  out.setName(value.name.c_str());
-  out.setDriver(value.driver.c_str());
+  out.setName(text(value.name));
+  out.setDriver(text(value.driver));
   out.setStateful(value.stateful);
   write(out.initSetup(static_cast<unsigned>(value.setup.size())), value.setup);
 }
@@ -145,9 +150,9 @@ vnf_class read(schema::VnfClass::Reader in) {
 }
 
 void write(schema::VnfInstance::Builder out, const vnf_instance& value) {
-  out.setName(value.name.c_str());
-  out.setVnfClass(value.vnf_class.c_str());
-  out.setNode(value.node.c_str());
+  out.setName(text(value.name));
+  out.setVnfClass(text(value.vnf_class));
+  out.setNode(text(value.node));
   write(out.initRloc(), value.rloc);
 }
 
@@ -156,7 +161,7 @@ vnf_instance read(schema::VnfInstance::Reader in) {
 }
 
 void write(schema::Service::Builder out, const service& value) {
-  out.setName(value.name.c_str());
+  out.setName(text(value.name));
   out.setTenant(value.tenant);
   out.setPriority(value.priority);
   auto matches = out.initMatches(static_cast<unsigned>(value.matches.size()));
@@ -185,7 +190,7 @@ service read(schema::Service::Reader in) {
 
 void write(schema::ServicePath::Builder out, const service_path& value) {
   out.setId(value.id);
-  out.setService(value.service.c_str());
+  out.setService(text(value.service));
   write(out.initInstances(static_cast<unsigned>(value.instances.size())), value.instances);
 }
 
@@ -194,8 +199,8 @@ service_path read(schema::ServicePath::Reader in) {
 }
 
 void write(schema::FlowRecord::Builder out, const flow_record& value) {
-  out.setService(value.service.c_str());
-  out.setInitiator(value.initiator.c_str());
+  out.setService(text(value.service));
+  out.setInitiator(text(value.initiator));
   out.setPath(value.path);
   write(out.initForward(), value.forward);
   out.setTenant(value.tenant);
@@ -206,8 +211,8 @@ flow_record read(schema::FlowRecord::Reader in) {
 }
 
 void write(schema::InstanceStatus::Builder out, const instance_status& value) {
-  out.setInstance(value.instance.c_str());
-  out.setVnfClass(value.vnf_class.c_str());
+  out.setInstance(text(value.instance));
+  out.setVnfClass(text(value.vnf_class));
   out.setIncarnation(value.incarnation);
   out.setSequence(value.sequence);
   out.setHealthy(value.healthy);
@@ -223,12 +228,12 @@ instance_status read(schema::InstanceStatus::Reader in) {
 }
 
 void write(schema::ClassDigest::Builder out, const class_digest& value) {
-  out.setVnfClass(value.vnf_class.c_str());
+  out.setVnfClass(text(value.vnf_class));
   auto candidates = out.initCandidates(static_cast<unsigned>(value.candidates.size()));
   for (unsigned i = 0; i < value.candidates.size(); ++i) {
     const auto& candidate = value.candidates[i];
-    candidates[i].setInstance(candidate.instance.c_str());
-    candidates[i].setNode(candidate.node.c_str());
+    candidates[i].setInstance(text(candidate.instance));
+    candidates[i].setNode(text(candidate.node));
     write(candidates[i].initRloc(), candidate.rloc);
     candidates[i].setFlows(candidate.flows);
     candidates[i].setRatePps(candidate.rate_pps);
@@ -249,7 +254,7 @@ class_digest read(schema::ClassDigest::Reader in) {
 void write(schema::EidMapping::Builder out, const eid_mapping& value) {
   out.setTenant(value.tenant);
   write(out.initEid(), value.eid);
-  out.setNode(value.node.c_str());
+  out.setNode(text(value.node));
   write(out.initRloc(), value.rloc);
 }
 
@@ -267,7 +272,7 @@ instantiate_request read(schema::InstantiateRequest::Reader in) {
 }
 
 void write(schema::TerminateRequest::Builder out, const terminate_request& value) {
-  out.setInstance(value.instance.c_str());
+  out.setInstance(text(value.instance));
 }
 
 terminate_request read(schema::TerminateRequest::Reader in) {
@@ -278,7 +283,7 @@ void write(schema::LifecycleReply::Builder out, const lifecycle_reply& value) {
   if (value.done)
     write(out.initDone(), *value.done);
   else
-    out.setFailed(value.failure.c_str());
+    out.setFailed(text(value.failure));
 }
 
 lifecycle_reply read(schema::LifecycleReply::Reader in) {
@@ -305,6 +310,8 @@ auto from_bytes(std::string_view bytes) -> std::optional<decltype(read(std::decl
   std::memcpy(words.asBytes().begin(), bytes.data(), bytes.size());
   try {
     capnp::FlatArrayMessageReader message{words, {traversal_limit_words, nesting_limit}};
+    if (message.getEnd() != words.end())
+      return std::nullopt;
     return read(message.getRoot<Schema>());
   } catch (const kj::Exception&) {
     return std::nullopt;
