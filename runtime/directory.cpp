@@ -4,6 +4,7 @@
 #include <caf/actor_addr.hpp>
 #include <caf/actor_cast.hpp>
 
+#include <map>
 #include <mutex>
 #include <shared_mutex>
 
@@ -12,7 +13,6 @@ namespace glocal::runtime {
 struct directory::state {
   mutable std::shared_mutex mutex;
   std::map<std::string, caf::actor, std::less<>> entries;
-  std::map<std::pair<std::string, std::uint16_t>, std::uint64_t> dead_letters;
 
   void remove(const std::string& name, const caf::actor_addr& who) {
     // Released after the lock: the last reference may run the actor's end, which comes back here.
@@ -60,19 +60,6 @@ void directory::clear() {
   decltype(state_->entries) gone;
   const std::unique_lock lock{state_->mutex};
   gone.swap(state_->entries);
-}
-
-void directory::note_dead_letter(std::string_view name, std::uint16_t kind) {
-  const std::unique_lock lock{state_->mutex};
-  std::pair key{std::string{name.substr(0, 128)}, kind};
-  if (state_->dead_letters.size() >= max_dead_letter_keys && !state_->dead_letters.contains(key))
-    key = {"(other)", 0};
-  ++state_->dead_letters[key];
-}
-
-std::map<std::pair<std::string, std::uint16_t>, std::uint64_t> directory::dead_letters() const {
-  const std::shared_lock lock{state_->mutex};
-  return state_->dead_letters;
 }
 
 } // namespace glocal::runtime

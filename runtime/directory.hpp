@@ -6,10 +6,10 @@
 // Ownership: the directory holds strong handles, so a registered actor does not die of being unreferenced; `clear`
 // before the actor system's end.
 
+#include "runtime/dead_letters.hpp"
+
 #include <caf/actor.hpp>
 
-#include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -34,16 +34,15 @@ public:
   [[nodiscard]] std::vector<std::pair<std::string, caf::actor>> entries() const;
   void clear();
 
-  /// Counts a message to nobody.
-  void note_dead_letter(std::string_view name, std::uint16_t kind);
-  /// (target, kind) → messages. Names come from peers, so beyond `max_dead_letter_keys` new ones count under "(other)".
-  [[nodiscard]] std::map<std::pair<std::string, std::uint16_t>, std::uint64_t> dead_letters() const;
-  static constexpr std::size_t max_dead_letter_keys = 256;
+  /// Messages to names nobody has.
+  [[nodiscard]] dead_letters& letters() noexcept { return letters_; }
+  [[nodiscard]] const dead_letters& letters() const noexcept { return letters_; }
 
 private:
   struct state;
   // Shared with the functions that actors run at their end, which may be after this object's.
   std::shared_ptr<state> state_;
+  dead_letters letters_;
 };
 
 } // namespace glocal::runtime

@@ -1,6 +1,7 @@
 #include "runtime/observatory.hpp"
 
 #include <algorithm>
+#include <thread>
 
 #include <time.h>
 
@@ -22,6 +23,14 @@ void actor_cell::set_state(state_entries entries) {
   const std::scoped_lock lock{mutex};
   state = std::move(entries);
   state_at = std::chrono::steady_clock::now();
+  state_in = in.load(std::memory_order_relaxed);
+}
+
+bool actor_cell::summary_is_old() const {
+  if (depth.load(std::memory_order_relaxed) > 0)
+    return true;
+  const std::scoped_lock lock{mutex};
+  return state_at == std::chrono::steady_clock::time_point{} || state_in != in.load(std::memory_order_relaxed);
 }
 
 std::vector<actor_record> observatory::snapshot() const {
@@ -42,6 +51,8 @@ std::vector<actor_record> observatory::snapshot() const {
     record.mailbox_peak = static_cast<std::uint64_t>(cell->peak.load());
     record.messages_in = cell->in.load();
     record.messages_out = cell->out.load();
+    record.in_rate = cell->in_rate;
+    record.out_rate = cell->out_rate;
     record.unhandled = cell->unhandled.load();
     record.handling_p50 = cell->handling.quantile(0.5);
     record.handling_p99 = cell->handling.quantile(0.99);
@@ -61,17 +72,67 @@ std::vector<actor_record> observatory::snapshot() const {
   return out;
 }
 
-void observatory::refresh() const {
-  std::vector<std::function<void(actor_order)>> all;
+void observatory::refresh(std::chrono::milliseconds patience) const {
+  const auto asked_at = std::chrono::steady_clock::now();
+  std::vector<std::shared_ptr<actor_cell>> asked;
   {
     const std::scoped_lock lock{mutex_};
-    all.reserve(cells_.size());
     for (const auto& [id, cell] : cells_)
-      all.push_back(cell->ask);
+      if (cell->summary_is_old())
+        asked.push_back(cell);
   }
   // Outside the lock: asking may release the last reference to an actor, which retires it.
-  for (const auto& ask : all)
-    ask(actor_order::summarise);
+  for (const auto& cell : asked)
+    cell->ask(actor_order::summarise);
+  const auto answered = [&](const actor_cell& cell) {
+    if (cell.ended.load(std::memory_order_relaxed))
+      return true;
+    const std::scoped_lock lock{cell.mutex};
+    return cell.state_at >= asked_at;
+  };
+  auto first = asked.begin();
+  while (first != asked.end() && std::chrono::steady_clock::now() - asked_at < patience)
+    if (answered(**first))
+      ++first;
+    else
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+}
+
+void observatory::sample() {
+  const auto now = std::chrono::steady_clock::now();
+  const std::scoped_lock lock{mutex_};
+  for (const auto& [id, cell] : cells_) {
+    const auto in = cell->in.load(std::memory_order_relaxed), out = cell->out.load(std::memory_order_relaxed);
+    const std::chrono::duration<double> span = now - cell->sampled_at;
+    if (cell->sampled_at != std::chrono::steady_clock::time_point{} && span.count() > 0) {
+      cell->in_rate = static_cast<double>(in - cell->sampled_in) / span.count();
+      cell->out_rate = static_cast<double>(out - cell->sampled_out) / span.count();
+    }
+    cell->sampled_in = in;
+    cell->sampled_out = out;
+    cell->sampled_at = now;
+  }
+}
+
+expected<observatory::started_trace, trace_refusal> observatory::start_trace(const trace_request& request) {
+  const std::scoped_lock lock{mutex_};
+  started_trace out;
+  const auto means = [&](const actor_cell& cell) {
+    return matches_pattern(request.match, cell.name) || matches_pattern(request.match, cell.kind);
+  };
+  for (const auto& [id, cell] : cells_)
+    out.actors += means(*cell) ? 1 : 0;
+  if (out.actors == 0)
+    return unexpected{trace_refusal::nobody};
+  const auto place = traces_.begin(request);
+  if (!place)
+    return unexpected{place.error()};
+  out.id = traces_.id_at(*place);
+  const auto bit = static_cast<tracer::mask>(1u << *place);
+  for (const auto& [id, cell] : cells_)
+    if (means(*cell))
+      cell->traced.fetch_or(bit, std::memory_order_relaxed);
+  return out;
 }
 
 bool observatory::kill(std::uint64_t id) const {
@@ -110,6 +171,7 @@ std::map<std::string, std::uint32_t> observatory::restarts() const {
 void observatory::enroll(const std::shared_ptr<actor_cell>& cell) {
   const std::scoped_lock lock{mutex_};
   cells_[cell->id] = cell;
+  cell->traced.store(traces_.meant(cell->name, cell->kind), std::memory_order_relaxed);
 }
 
 void observatory::retire(std::uint64_t id) {

@@ -5,6 +5,8 @@
 // possibly torn-between-counters state, which is what a monitor wants. Free of CAF, so that anyone may include it.
 
 #include "base/histogram.hpp"
+#include "runtime/dead_letters.hpp"
+#include "runtime/tracer.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -13,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -36,6 +39,8 @@ struct actor_record {
   std::chrono::steady_clock::duration oldest_wait{};
   /// `messages_out` counts what was sent to observed actors while handling a message.
   std::uint64_t messages_in = 0, messages_out = 0;
+  /// A second, between the last two calls of observatory::sample(); nothing for an actor that is newer.
+  std::optional<double> in_rate, out_rate;
   /// Messages no handler matched: dropped, and counted here.
   std::uint64_t unhandled = 0;
   /// Nanoseconds from taking a message to having handled it.
@@ -43,7 +48,7 @@ struct actor_record {
   std::string last_error;
   std::uint32_t restarts = 0;
   std::chrono::steady_clock::duration age{};
-  /// As of the last refresh; `state_age` is negative while there was none.
+  /// As of the last refresh that found the actor had handled something; `state_age` is negative while there was none.
   state_entries state;
   std::chrono::steady_clock::duration state_age{-1};
 };
@@ -66,6 +71,10 @@ struct actor_cell {
   std::chrono::steady_clock::time_point started;
 
   std::atomic<std::int64_t> depth{0}, peak{0};
+  /// What is sent from now on reaches nobody.
+  std::atomic<bool> ended{false};
+  /// The traces that want its messages, a bit each (tracer.hpp).
+  std::atomic<tracer::mask> traced{0};
   /// When the mailbox became non-empty or a message was last done with, whichever is later.
   std::atomic<std::chrono::steady_clock::time_point> waiting_since{};
   std::atomic<std::uint64_t> in{0}, out{0}, unhandled{0};
@@ -76,11 +85,20 @@ struct actor_cell {
   std::string last_error;
   state_entries state;
   std::chrono::steady_clock::time_point state_at{};
+  /// `in` at that time.
+  std::uint64_t state_in = 0;
   /// Without effect once the actor ended.
   std::function<void(actor_order)> ask;
 
+  // Under the observatory's lock.
+  std::uint64_t sampled_in = 0, sampled_out = 0;
+  std::chrono::steady_clock::time_point sampled_at{};
+  std::optional<double> in_rate, out_rate;
+
   void set_error(std::string what);
   void set_state(state_entries entries);
+  /// Whether it may have something new to say: it has handled a message since its last summary, or is about to.
+  [[nodiscard]] bool summary_is_old() const;
 };
 
 class observatory {
@@ -92,9 +110,14 @@ public:
   /// All living actors, by id. Cost: about 2 us an actor.
   [[nodiscard]] std::vector<actor_record> snapshot() const;
 
-  /// Asks every actor to renew its state summary in its own context; returns at once. A snapshot taken some
-  /// milliseconds later has them, except of actors that are busy or stuck, which is worth seeing.
-  void refresh() const;
+  /// Asks the actors whose summary may be old to renew it, each in its own context, and waits until they have, at most
+  /// for `patience`: the snapshot taken then has the news, except of actors that are busy or stuck, which is worth
+  /// seeing. What idles is not asked: an actor's state is what its messages made it. Not from within an actor.
+  void refresh(std::chrono::milliseconds patience = std::chrono::milliseconds{0}) const;
+
+  /// Computes the rates that snapshots have from now on. Who calls it regularly, about once a second, decides over
+  /// which time they are taken. Cost: about 0.1 us an actor.
+  void sample();
 
   /// Makes the actor end as if it had failed; its supervisor, if it has one, starts it again. False when it is gone.
   bool kill(std::uint64_t id) const;
@@ -109,6 +132,20 @@ public:
   [[nodiscard]] std::map<std::string, traffic> ended() const;
   /// By name of the actor, whether it lives at this moment or not.
   [[nodiscard]] std::map<std::string, std::uint32_t> restarts() const;
+
+  /// Messages to actors that have ended; those to names nobody has are counted by the directory.
+  [[nodiscard]] dead_letters& letters() noexcept { return letters_; }
+  [[nodiscard]] const dead_letters& letters() const noexcept { return letters_; }
+
+  struct started_trace {
+    std::uint64_t id = 0;
+    /// Living actors it means; later ones of such a name or kind join.
+    std::size_t actors = 0;
+  };
+  [[nodiscard]] expected<started_trace, trace_refusal> start_trace(const trace_request& request);
+  [[nodiscard]] tracer& traces() noexcept { return traces_; }
+
+  [[nodiscard]] const std::string& node() const noexcept { return node_; }
 
   // For observed<Base>.
   void enroll(const std::shared_ptr<actor_cell>& cell);
@@ -127,6 +164,8 @@ private:
   std::unordered_map<std::string, past> history_;
   // By kind, of which there are as many as classes of actors.
   std::map<std::string, traffic> ended_;
+  dead_letters letters_;
+  tracer traces_;
 };
 
 } // namespace glocal::runtime

@@ -26,6 +26,9 @@
 
 namespace glocal::runtime {
 
+/// What an actor is called; `-` when there is none, or none of this process.
+[[nodiscard]] std::string name_of(const caf::strong_actor_ptr& actor);
+
 namespace detail {
 /// The cell of the actor whose handler runs on this thread: it is the sender of what gets enqueued meanwhile.
 inline thread_local actor_cell* running_cell = nullptr;
@@ -34,6 +37,21 @@ inline thread_local actor_cell* running_cell = nullptr;
 void note_unhandled(actor_cell& cell, const std::string& content);
 /// Logs at error and records an exception that left a handler; the actor ends with the returned error.
 [[nodiscard]] caf::error note_exception(actor_cell& cell, const std::exception_ptr& thrown);
+
+/// A message without what it says.
+struct message_label {
+  std::string from, type;
+  std::optional<std::uint16_t> wire_kind;
+  std::size_t wire_bytes = 0;
+};
+/// @param node this one's name.
+[[nodiscard]] message_label label_of(const caf::mailbox_element& element, const std::string& node);
+/// Counts a message to an actor that has ended, unless it is one that nobody misses. @param id the actor's.
+void note_dead(const actor_cell& cell, const caf::mailbox_element& element, std::uint64_t id, observatory& all);
+/// For the traces that the cell's bits name; clears the bits of those that are over.
+void note_traced(actor_cell& cell, observatory& all, const message_label& label,
+                 std::chrono::system_clock::time_point began, std::chrono::nanoseconds handling,
+                 message_outcome outcome);
 } // namespace detail
 
 /// @tparam Base caf::event_based_actor or caf::io::broker.
@@ -91,6 +109,8 @@ public:
     // A race of two senders may lose a peak by one; the next message of the same burst corrects it.
     if (depth > cell_->peak.load(std::memory_order_relaxed))
       cell_->peak.store(depth, std::memory_order_relaxed);
+    if (cell_->ended.load(std::memory_order_relaxed)) [[unlikely]]
+      detail::note_dead(*cell_, *element, this->id(), observatory_);
     if (auto* sender = detail::running_cell)
       sender->out.store(sender->out.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     Base::enqueue(std::move(element), unit);
@@ -101,21 +121,12 @@ public:
     const auto queued = came_by_mailbox(element);
     if (element.content().template match_elements<refresh_atom>())
       return answer_refresh(element);
-    auto* const outer = std::exchange(detail::running_cell, cell_.get());
-    const restore_on_exit restore{outer};
-    const auto begin = std::chrono::steady_clock::now();
-    const auto outcome = Base::consume(element);
-    // A skipped message stays in the mailbox and is consumed again later: it counts then.
-    if (outcome != caf::invoke_message_result::skipped) {
-      const auto end = std::chrono::steady_clock::now();
-      cell_->handling.record(static_cast<std::uint64_t>((end - begin).count()));
-      cell_->waiting_since.store(end, std::memory_order_relaxed);
-      note_taken(queued);
-    }
-    return outcome;
+    return cell_->traced.load(std::memory_order_relaxed) == 0 ? handle(element, queued)
+                                                              : handle_traced(element, queued);
   }
 
   bool cleanup(caf::error&& reason, caf::execution_unit* host) override {
+    cell_->ended.store(true, std::memory_order_relaxed);
     observatory_.retire(cell_->id);
     return Base::cleanup(std::move(reason), host);
   }
@@ -133,6 +144,42 @@ private:
     actor_cell* outer;
     ~restore_on_exit() { detail::running_cell = outer; }
   };
+
+  caf::invoke_message_result handle(caf::mailbox_element& element, bool queued) {
+    auto* const outer = std::exchange(detail::running_cell, cell_.get());
+    const restore_on_exit restore{outer};
+    const auto begin = std::chrono::steady_clock::now();
+    const auto outcome = Base::consume(element);
+    // A skipped message stays in the mailbox and is consumed again later: it counts then.
+    if (outcome != caf::invoke_message_result::skipped) {
+      const auto end = std::chrono::steady_clock::now();
+      cell_->handling.record(static_cast<std::uint64_t>((end - begin).count()));
+      cell_->waiting_since.store(end, std::memory_order_relaxed);
+      note_taken(queued);
+    }
+    return outcome;
+  }
+
+  [[gnu::noinline]] caf::invoke_message_result handle_traced(caf::mailbox_element& element, bool queued) {
+    // Before it is handled: handlers take messages apart.
+    const auto label = detail::label_of(element, observatory_.node());
+    const auto unhandled = cell_->unhandled.load(std::memory_order_relaxed);
+    const auto began = std::chrono::system_clock::now();
+    const auto begin = std::chrono::steady_clock::now();
+    const auto note = [&](message_outcome outcome) {
+      detail::note_traced(*cell_, observatory_, label, began, std::chrono::steady_clock::now() - begin, outcome);
+    };
+    try {
+      const auto outcome = handle(element, queued);
+      if (outcome != caf::invoke_message_result::skipped)
+        note(unhandled == cell_->unhandled.load(std::memory_order_relaxed) ? message_outcome::handled
+                                                                           : message_outcome::unhandled);
+      return outcome;
+    } catch (...) {
+      note(message_outcome::failed);
+      throw;
+    }
+  }
 
   void note_taken(bool queued) noexcept {
     cell_->in.store(cell_->in.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

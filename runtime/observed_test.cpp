@@ -42,6 +42,25 @@ private:
   caf::actor bird_;
 };
 
+/// Sends to its bird, whether it lives or not.
+class mourner : public observed_actor {
+public:
+  mourner(caf::actor_config& cfg, caf::actor bird)
+      : observed_actor{cfg, "mourner", "mourner"}, bird_{std::move(bird)} {}
+  caf::behavior make_behavior() override {
+    return {[this](const std::string& text) {
+      send(bird_, wire_cast_atom_v, std::string{"simulation"}, say(kinds::echo, text));
+      request(bird_, caf::infinite, wire_request_atom_v, std::string{"simulation"}, say(kinds::echo, text))
+          .then([](const wire_message&) {}, [](const caf::error&) {});
+      send(bird_, tick_atom_v, text);
+    }};
+  }
+  void on_exit() override { bird_ = {}; }
+
+private:
+  caf::actor bird_;
+};
+
 /// An lcore's ring as drain_ring sees it.
 struct ring_end {
   spsc_ring<int>& ring;
@@ -125,6 +144,61 @@ TEST_CASE("a state summary is made by the actor itself, on request") {
   CHECK(record.state_age >= 0s);
   CHECK(record.messages_in == 1); // looking does not count
   CHECK(record.mailbox_depth == 0);
+}
+
+TEST_CASE("an actor that has handled nothing since its last summary is not asked again") {
+  simulation sim;
+  const auto bird = sim.own(sim.system().spawn<parrot>());
+  sim.observatory().refresh();
+  sim.run();
+  const auto first = record_of(sim.observatory(), "parrot").state_age;
+  sim.observatory().refresh();
+  CHECK(sim.run() == 0);
+  CHECK(record_of(sim.observatory(), "parrot").state_age >= first);
+  caf::anon_send(bird, wire_cast_atom_v, std::string{"me"}, say(kinds::echo));
+  sim.observatory().refresh(); // it is about to handle something
+  sim.run();
+  CHECK(record_of(sim.observatory(), "parrot").state == state_entries{{"heard", "1"}});
+  caf::anon_send(bird, wire_cast_atom_v, std::string{"me"}, say(kinds::echo));
+  sim.run();
+  sim.observatory().refresh();
+  sim.run();
+  CHECK(record_of(sim.observatory(), "parrot").state == state_entries{{"heard", "2"}});
+}
+
+TEST_CASE("rates are what passed between two samples; an actor that is newer has none") {
+  simulation sim;
+  const auto bird = sim.own(sim.system().spawn<parrot>());
+  CHECK_FALSE(record_of(sim.observatory(), "parrot").in_rate);
+  sim.observatory().sample();
+  CHECK_FALSE(record_of(sim.observatory(), "parrot").in_rate);
+  for (int i = 0; i < 100; ++i)
+    caf::anon_send(bird, wire_cast_atom_v, std::string{"me"}, say(kinds::echo));
+  sim.run();
+  sim.observatory().sample();
+  const auto record = record_of(sim.observatory(), "parrot");
+  REQUIRE(record.in_rate);
+  CHECK(*record.in_rate > 0);
+  CHECK(record.out_rate == 0.0);
+  sim.observatory().sample();
+  CHECK(record_of(sim.observatory(), "parrot").in_rate == 0.0);
+}
+
+TEST_CASE("a message to an actor that has ended is a dead letter, by sender, receiver and type") {
+  simulation sim;
+  auto bird = sim.system().spawn<parrot>();
+  const auto root = sim.own(sim.system().spawn<mourner>(bird));
+  sim.run();
+  caf::anon_send_exit(bird, caf::exit_reason::kill);
+  sim.run();
+  CHECK(letters_in(sim.observatory().letters()).empty()); // nothing was lost, and ending is no message to nobody
+  caf::anon_send(root, std::string{"hello"});
+  caf::anon_send(bird, 42);
+  caf::anon_send_exit(bird, caf::exit_reason::kill);
+  sim.run();
+  CHECK(letters_in(sim.observatory().letters()) ==
+        std::vector<std::string>{"1 - > parrot: @i32", "1 mourner > parrot: tick @str",
+                                 "2 mourner > parrot: " + std::to_string(kinds::echo)});
 }
 
 TEST_CASE("a message waits from when it came to an idle actor until it is handled") {

@@ -201,7 +201,7 @@ private:
         promise.template delegate<caf::message_priority::normal>(target, wire_request_atom_v, self_.node,
                                                                  std::move(message));
       else {
-        directory_->note_dead_letter(to.actor, message.kind);
+        directory_->letters().count({.from = name_of(promise.source()), .to = to.actor, .kind = message.kind});
         promise.deliver(make_error(transport_errc::no_such_actor, to_string(to)));
       }
       return promise;
@@ -231,7 +231,7 @@ private:
       if (const auto target = directory_->find(to.actor))
         this->send(target, wire_cast_atom_v, self_.node, std::move(message));
       else
-        directory_->note_dead_letter(to.actor, message.kind);
+        directory_->letters().count({.from = name_of(this->current_sender()), .to = to.actor, .kind = message.kind});
       return;
     }
     auto& peer = peer_named(to.node);
@@ -280,7 +280,7 @@ private:
     }
     const auto target = directory_->find(envelope->target);
     if (!target)
-      directory_->note_dead_letter(envelope->target, header.kind);
+      directory_->letters().count({.from = '@' + peer.node, .to = envelope->target, .kind = header.kind});
     if (header.type == frame_type::cast) {
       if (target)
         this->send(target, wire_cast_atom_v, peer.node, std::move(message));
@@ -338,8 +338,12 @@ private:
       invalid(peer, "failure is not valid Cap'n Proto");
       return false;
     }
-    if (auto promise = take(peer, header.correlation); promise.pending())
+    if (auto promise = take(peer, header.correlation); promise.pending()) {
+      if (value->code == transport_errc::no_such_actor)
+        directory_->letters().count(
+            {.from = name_of(promise.source()), .to = value->text, .kind = header.kind, .returned = true});
       promise.deliver(make_error(value->code, std::move(value->text)));
+    }
     return true;
   }
 

@@ -1,9 +1,6 @@
 #include "runtime/system.hpp"
 
 #include "runtime/errors.hpp"
-#include "runtime/observed.hpp"
-
-#include "base/log.hpp"
 
 #include <caf/exit_reason.hpp>
 #include <caf/io/middleman.hpp>
@@ -46,27 +43,5 @@ bool stop_and_wait(caf::actor_system& system, const caf::actor& actor, std::chro
   caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
   return wait_for_end(system, actor, patience) != nullptr;
 }
-
-namespace detail {
-
-void note_unhandled(actor_cell& cell, const std::string& content) {
-  cell.unhandled.fetch_add(1, std::memory_order_relaxed);
-  spdlog::warn("{}: nothing handles {}", cell.name, content.substr(0, 200));
-}
-
-caf::error note_exception(actor_cell& cell, const std::exception_ptr& thrown) {
-  std::string what = "unknown exception";
-  try {
-    std::rethrow_exception(thrown);
-  } catch (const std::exception& error) {
-    what = error.what();
-  } catch (...) {
-  }
-  cell.set_error(what);
-  spdlog::error("{}: ends by an exception: {}", cell.name, what);
-  return caf::make_error(caf::sec::runtime_error, what);
-}
-
-} // namespace detail
 
 } // namespace glocal::runtime

@@ -29,6 +29,18 @@ inline std::string heard(const wire_message& message) {
   return split ? split->target : "(no text)";
 }
 
+/// `3 from > to: kind or type`, one each; those that came back end with `returned`.
+inline std::vector<std::string> letters_in(const dead_letters& letters) {
+  letter_counts counts;
+  letters.add_to(counts);
+  std::vector<std::string> out;
+  for (const auto& [letter, count] : counts)
+    out.push_back(std::to_string(count) + " " + letter.from + " > " + letter.to + ": " +
+                  (letter.type.empty() ? std::to_string(letter.kind) : letter.type) +
+                  (letter.returned ? ", returned" : ""));
+  return out;
+}
+
 /// Answers by the kind of the message, and keeps what was cast to it.
 class parrot : public observed_actor {
 public:

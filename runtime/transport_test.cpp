@@ -58,6 +58,25 @@ struct two_nodes {
   const address there{"b", "parrot"}, here{"a", "parrot"};
 };
 
+/// Asks and tells a name nobody has, on its own node and on b.
+class writer : public observed_actor {
+public:
+  writer(caf::actor_config& cfg, const transport& via) : observed_actor{cfg, "writer", "writer"}, via_{via} {}
+  caf::behavior make_behavior() override {
+    for (const auto& node : {via_.node, std::string{"b"}})
+      runtime::request(this, via_, {node, "ghost"}, say(kinds::refuse))
+          .then([](const wire_message&) {}, [](const caf::error&) {});
+    runtime::cast(this, via_, {via_.node, "ghost"}, say(kinds::echo));
+    return {[](int) {}};
+  }
+
+private:
+  const transport via_;
+};
+
+using strings = std::vector<std::string>;
+const auto echo = std::to_string(kinds::echo), refuse = std::to_string(kinds::refuse);
+
 } // namespace
 
 TEST_CASE("a request is answered by the actor of the other node") {
@@ -106,7 +125,7 @@ TEST_CASE("casts arrive in the order they were sent") {
     CHECK((*t.heard_b)[static_cast<std::size_t>(i)] == "a says " + std::to_string(i));
 }
 
-TEST_CASE("a request to a name nobody has fails at once and is counted as a dead letter") {
+TEST_CASE("a message to a name nobody has is a dead letter, by sender, receiver and kind") {
   two_nodes t;
   const auto far = t.sim.ask(t.a, {"b", "ghost"}, say(kinds::echo));
   const auto near = t.sim.ask(t.a, {"a", "ghost"}, say(kinds::refuse));
@@ -114,9 +133,36 @@ TEST_CASE("a request to a name nobody has fails at once and is counted as a dead
   t.sim.run();
   CHECK(t.error_of(far) == transport_errc::no_such_actor);
   CHECK(t.error_of(near) == transport_errc::no_such_actor);
-  using letters = std::map<std::pair<std::string, std::uint16_t>, std::uint64_t>;
-  CHECK(t.b.directory->dead_letters() == letters{{{"ghost", kinds::echo}, 2}});
-  CHECK(t.a.directory->dead_letters() == letters{{{"ghost", kinds::refuse}, 1}});
+  // The node that has nobody knows where they come from, not from whom.
+  CHECK(letters_in(t.b.directory->letters()) == strings{"2 @a > ghost: " + echo});
+}
+
+TEST_CASE("the node of a dead letter's sender knows the actor, also when another node sent a request back") {
+  two_nodes t;
+  t.sim.own(t.sim.system().spawn<writer>(t.a));
+  t.sim.run();
+  CHECK(letters_in(t.a.directory->letters()) == strings{"1 writer > ghost: " + echo, "1 writer > ghost: " + refuse,
+                                                        "1 writer > ghost@b: " + refuse + ", returned"});
+  CHECK(letters_in(t.b.directory->letters()) == strings{"1 @a > ghost: " + refuse});
+}
+
+TEST_CASE("a name is resolved again for each message, so a restarted actor is found and its absence is counted") {
+  two_nodes t;
+  const auto ask = [&](const transport& from) { return t.sim.ask(from, {"b", "phoenix"}, say(kinds::echo)); };
+  for (int life = 0; life < 3; ++life) {
+    const auto bird = t.sim.system().spawn<parrot>("phoenix");
+    t.b.directory->add("phoenix", bird);
+    const auto near = ask(t.b), far = ask(t.a);
+    t.sim.run();
+    CHECK(near->reply);
+    CHECK(far->reply);
+    caf::anon_send_exit(bird, caf::exit_reason::kill);
+    t.sim.run();
+    const auto gone = ask(t.a);
+    t.sim.run();
+    CHECK(t.error_of(gone) == transport_errc::no_such_actor);
+  }
+  CHECK(letters_in(t.b.directory->letters()) == strings{"3 @a > phoenix: " + echo});
 }
 
 TEST_CASE("an actor's own error reaches the requester with its text") {
@@ -384,11 +430,20 @@ TEST_CASE("a name belongs to the newest and goes with its owner") {
   CHECK(names.entries().empty());
 }
 
-TEST_CASE("dead letters to made-up names are bounded") {
-  directory names;
-  for (std::size_t i = 0; i < 2 * directory::max_dead_letter_keys; ++i)
-    names.note_dead_letter("name" + std::to_string(i), 1);
-  const auto letters = names.dead_letters();
-  CHECK(letters.size() == directory::max_dead_letter_keys + 1);
-  CHECK(letters.at({"(other)", 0}) == directory::max_dead_letter_keys);
+TEST_CASE("dead letters to made-up names are bounded, in number and length") {
+  dead_letters letters;
+  for (std::size_t i = 0; i < 2 * dead_letters::max_keys; ++i)
+    letters.count({.from = "@a", .to = "name" + std::to_string(i), .kind = 1});
+  letters.count({.from = "@a", .to = "name0", .kind = 1});
+  letter_counts counts;
+  letters.add_to(counts);
+  CHECK(counts.size() == dead_letters::max_keys + 1);
+  CHECK(counts.at({"(other)", "(other)", 0, "(other)"}) == dead_letters::max_keys);
+  CHECK(counts.at({.from = "@a", .to = "name0", .kind = 1}) == 2);
+
+  dead_letters one;
+  one.count({.from = "@a", .to = std::string(10'000, 'x'), .kind = 1});
+  letter_counts cut;
+  one.add_to(cut);
+  CHECK(cut.begin()->first.to.size() == dead_letters::max_name_bytes);
 }

@@ -10,10 +10,10 @@
 namespace glocal::cli {
 
 /// The records of one sample of one or more nodes, each with what takes more than one of them to know: `parent_name`
-/// (null for an actor of the node itself) and, against the `former` sample, `messages_in_per_s` and
-/// `messages_out_per_s` (null for an actor that was not in it). Ordered by node and name.
-/// @param former, now arrays of records; the time between two is the difference of their `age_s`.
-[[nodiscard]] nlohmann::json described_actors(const nlohmann::json& former, const nlohmann::json& now);
+/// (null for an actor of the node itself) and, against a `former` sample, `messages_in_per_s` and `messages_out_per_s`
+/// (null for an actor that was not in it); without one, these are the node's own. Ordered by node and name.
+/// @param former, now arrays of records, `former` may be null; the time between two is the difference of their `age_s`.
+[[nodiscard]] nlohmann::json described_actors(const nlohmann::json& former, nlohmann::json now);
 
 /// `ready`, `not ready`, `healthy`, `unhealthy`, `no answer` (no summary in time), or the beginning of its own words.
 [[nodiscard]] std::string short_state(const nlohmann::json& actor);
@@ -29,7 +29,20 @@ namespace glocal::cli {
 [[nodiscard]] nlohmann::json busiest_actors(nlohmann::json actors, std::size_t rows);
 /// Those of that name; on several nodes there may be one each.
 [[nodiscard]] nlohmann::json actors_named(const nlohmann::json& actors, std::string_view name);
+/// Messages of a trace (POST /api/v1/actors/trace/read) as rows of a table that grows while they come: columns widen,
+/// they never narrow.
+class trace_rows {
+public:
+  /// The rows of `messages`, in their order; before the first ones the header. `node` is a member of each.
+  [[nodiscard]] std::string add(const std::vector<nlohmann::json>& messages);
+
+private:
+  std::vector<std::size_t> widths_;
+};
+
 /// Each once.
 [[nodiscard]] std::vector<std::string> actor_names(const nlohmann::json& actors);
+/// Each once.
+[[nodiscard]] std::vector<std::string> actor_kinds(const nlohmann::json& actors);
 
 } // namespace glocal::cli

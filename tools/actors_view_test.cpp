@@ -47,6 +47,40 @@ TEST_CASE("an actor that was not there before, or is new under its name, has no 
   CHECK(both[0]["messages_in_per_s"].is_null());
 }
 
+TEST_CASE("without a former sample rates are what the nodes say") {
+  auto one = actor("a", 1, 0, "top", 10, 100);
+  one["messages_in_per_s"] = 12.5;
+  const auto all = described_actors(nullptr, json::array({one}));
+  CHECK(all[0]["messages_in_per_s"] == 12.5);
+  CHECK_FALSE(all[0].contains("messages_out_per_s"));
+}
+
+TEST_CASE("rows of a trace: one header, columns that only widen, kinds before types") {
+  const auto message = [](const char* from, json kind) -> json {
+    return {{"time_us", 1'700'000'000'123'456},
+            {"node", "a"},
+            {"actor", "x"},
+            {"from", from},
+            {"type", "tick"},
+            {"kind", kind},
+            {"bytes", nullptr},
+            {"handling_us", 1.25},
+            {"outcome", "handled"}};
+  };
+  trace_rows rows;
+  CHECK(rows.add({}).empty());
+  const auto first = rows.add({message("y", nullptr)});
+  const auto time = first.substr(first.find('\n') + 1, 15);
+  CHECK(time.substr(8) == ".123456");
+  CHECK(first == "TIME             NODE  ACTOR  FROM  MESSAGE  BYTES  HANDLING us  OUTCOME\n" + time +
+                     "  a     x      y     tick     -      1.2          handled\n");
+  CHECK(rows.add({message("a longer name", "store.scan_request")}) ==
+        time + "  a     x      a longer name  store.scan_request  -      1.2          handled\n");
+  CHECK(rows.add({message("y", nullptr)}) ==
+        time + "  a     x      y              tick                -      1.2          handled\n");
+  CHECK_FALSE(rows.add({nullptr, 5, json::object()}).empty());
+}
+
 TEST_CASE("the table has a row for each actor and says what it does not know") {
   auto one = actor("a", 2, 1, "edge/a/switch", 5, 1);
   one["last_error"] = "a very long error that goes on and on, further than a column of a table should be";

@@ -151,7 +151,8 @@ int main(int argc, char** argv) {
     to->add_flag("--watch,-w", looking.view.watch, "again every second until Ctrl-C");
   };
   const auto add_sample = [&](CLI::App* to) {
-    to->add_option("--sample", looking.sample_s, "seconds between the two looks that rates come from; 0: no rates")
+    to->add_option("--sample", looking.sample_s,
+                   "seconds between two looks that rates are taken from; 0: the rates nodes have of the last second")
         ->check(CLI::Range(0.0, 60.0))
         ->capture_default_str();
   };
@@ -168,10 +169,7 @@ int main(int argc, char** argv) {
   sub = command(*actors, "tree", "Show who started whom", "  glocal actors tree --node sub-edge");
   add_actor_view(sub);
   add_watch(sub);
-  sub->callback([&] {
-    looking.sample_s = 0;
-    result = actors_tree(looking);
-  });
+  sub->callback([&] { result = actors_tree(looking); });
   sub = command(*actors, "show", "Show all of one actor, with its own summary of its state",
                 "  glocal actors show edge/sub-edge/service/web\n  glocal actors show store --node store1");
   add_actor_view(sub);
@@ -188,11 +186,31 @@ int main(int argc, char** argv) {
     looking.view.watch = true;
     result = actors_top(looking);
   });
-  sub = command(*actors, "deadletters", "Show messages from other nodes to actors that were not there",
+  sub = command(*actors, "deadletters", "Show messages to actors that were not there, by sender, receiver and type",
                 "  glocal actors deadletters\n  glocal actors deadletters --watch");
   add_actor_view(sub);
   add_watch(sub);
   sub->callback([&] { result = actors_dead_letters(looking); });
+  actor_trace_options tracing;
+  sub = command(*actors, "trace", "Show the messages that actors handle, live: what, from whom, how long, how it ended",
+                "  glocal actors trace edge/sub-edge/service/web\n"
+                "  glocal actors trace 'store shard' --node store1 --count 20 --for 5s\n"
+                "  glocal actors trace 'edge/*' --for 1min -o json\n\n"
+                "What messages say is not shown. Ends at --count or --for, whichever comes first, or by Ctrl-C.");
+  add_actor_view(sub);
+  sub->add_option("--count", tracing.count, "messages, of all nodes together")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  sub->add_option("--for", tracing.seconds, "time: 500ms, 10s, 2min; a plain number is seconds")
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"ms", 1e-3}, {"s", 1}, {"min", 60}}))
+      ->check(CLI::Range(0.001, 600.0))
+      ->default_str("10s")
+      ->option_text("TIME");
+  sub->add_option("NAME|KIND", tracing.match, "as 'actors ls' shows them; * stands for any text")->required();
+  sub->callback([&] {
+    tracing.where = looking;
+    result = actors_trace(tracing);
+  });
   sub = command(*actors, "kill", "For tests: end an actor as a bug in it would; its supervisor starts it again",
                 "  glocal actors kill edge/sub-edge/service/web\n  glocal actors kill store/client --node dc1");
   add_cluster(sub, looking.view.cluster);

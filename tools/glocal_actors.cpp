@@ -28,11 +28,12 @@ struct sample {
 
 sample take_sample(const node::cluster_state& state, const std::vector<std::string>& nodes) {
   sample out;
-  const auto answers = ask_nodes(state, nodes, "/api/v1/actors");
+  auto answers = ask_nodes(state, nodes, "/api/v1/actors");
   out.code = code_of(answers);
-  for (const auto& one : answers)
-    for (const auto& actor : list(at(one.body, {"actors"})))
-      out.actors.push_back(actor);
+  for (auto& one : answers)
+    if (const auto found = one.body.find("actors"); found != one.body.end() && found->is_array())
+      for (auto& actor : *found)
+        out.actors.push_back(std::move(actor));
   return out;
 }
 
@@ -40,19 +41,16 @@ std::chrono::duration<double> pause_of(const actor_options& options) {
   return std::chrono::duration<double>{options.sample_s};
 }
 
-/// Two samples, the second described with the rates between them; with `former` of an earlier call only one is taken.
-sample described(const actor_options& options, const node::cluster_state& state, const std::vector<std::string>& nodes,
-                 json* former = nullptr) {
-  json first = former != nullptr ? *former : json::array();
-  if (first.empty() && options.sample_s > 0) {
-    first = take_sample(state, nodes).actors;
+/// Now, with the nodes' own rates; or, when the options ask for it, with those between two samples.
+sample described(const actor_options& options, const node::cluster_state& state,
+                 const std::vector<std::string>& nodes) {
+  json former;
+  if (options.sample_s > 0) {
+    former = take_sample(state, nodes).actors;
     std::this_thread::sleep_for(pause_of(options));
   }
-  auto second = take_sample(state, nodes);
-  auto out = sample{described_actors(first, second.actors), second.code};
-  if (former != nullptr)
-    *former = std::move(second.actors);
-  return out;
+  auto now = take_sample(state, nodes);
+  return {described_actors(former, std::move(now.actors)), now.code};
 }
 
 /// Complains that nobody has the name. A node that did not answer may have it.
@@ -64,12 +62,11 @@ int no_such_actor(const sample& from, const std::string& name) {
 }
 
 int show_repeatedly(const actor_options& options, const std::function<void(const json&)>& print) {
-  json former = json::array();
   return repeated(options.view, [&](const node::cluster_state& state) -> int {
     const auto nodes = nodes_meant(state, options.node);
     if (!nodes)
       return no_match;
-    const auto now = described(options, state, *nodes, &former);
+    const auto now = described(options, state, *nodes);
     clear_screen(options.view);
     if (options.view.format == output::json)
       std::cout << dump({{"actors", now.actors}}, options.view.watch);
@@ -122,10 +119,11 @@ int actors_dead_letters(const actor_options& options) {
       return no_match;
     const auto answers = ask_nodes(state, *nodes, "/api/v1/deadletters");
     auto letters = json::array();
-    table out{{"NODE", "TO", "KIND", "MESSAGES"}};
+    table out{{"NODE", "FROM", "TO", "MESSAGE", "COUNT", "WHAT"}};
     for (const auto& one : answers)
       for (auto letter : list(at(one.body, {"dead_letters"}))) {
-        out.add({one.node, cell(at(letter, {"to"})), cell(at(letter, {"kind"})), cell(at(letter, {"messages"}))});
+        out.add({one.node, cell(at(letter, {"from"})), cell(at(letter, {"to"})), cell(at(letter, {"kind"})),
+                 cell(at(letter, {"messages"})), at(letter, {"returned"}) == true ? "came back" : "dropped"});
         letter["node"] = one.node;
         letters.push_back(std::move(letter));
       }

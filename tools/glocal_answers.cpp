@@ -44,6 +44,7 @@ std::vector<answer> ask_nodes(const node::cluster_state& state, const std::vecto
         into.error = "its answer is no JSON object";
     } else {
       into.reachable = said.error().what == node::ask_error::kind::refused;
+      into.status = said.error().status;
       into.error = said.error().message;
     }
     if (!into.body.is_object())

@@ -17,6 +17,8 @@ struct answer {
   std::string node;
   nlohmann::json body;
   bool reachable = false;
+  /// HTTP status of a refusal; 0 when there is none.
+  int status = 0;
   std::string error;
 };
 

@@ -62,8 +62,8 @@ struct actor_options {
   view_options view;
   /// Empty: all.
   std::string node;
-  /// Between the two samples that rates come from; 0: no rates.
-  double sample_s = 0.5;
+  /// Between two looks that rates are taken from; 0: one look, and the rates the node has of the last second or two.
+  double sample_s = 0;
   /// `top` shows so many.
   std::size_t rows = 20;
 };
@@ -73,6 +73,15 @@ int actors_top(const actor_options& options);
 int actors_show(const actor_options& options, const std::string& name);
 int actors_dead_letters(const actor_options& options);
 int actors_kill(const actor_options& options, const std::string& name);
+struct actor_trace_options {
+  actor_options where;
+  /// Name or kind; `*` stands for any text.
+  std::string match;
+  /// Of all nodes together.
+  std::size_t count = 100;
+  double seconds = 10;
+};
+int actors_trace(const actor_trace_options& options);
 
 /// @param node empty: all, one after the other.
 int metrics(const std::string& cluster, const std::string& node);

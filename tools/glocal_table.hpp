@@ -19,6 +19,9 @@ private:
   std::vector<std::vector<std::string>> rows_;
 };
 
+/// Columns of a terminal that `text` takes: its UTF-8 code points, for the text we print.
+[[nodiscard]] std::size_t width(const std::string& text);
+
 /// `3 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`
 [[nodiscard]] std::string shown_seconds(double seconds);
 

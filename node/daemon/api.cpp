@@ -3,8 +3,10 @@
 #include "actors/model/codec.hpp"
 #include "actors/model/keys.hpp"
 #include "base/log.hpp"
+#include "node/daemon/actor_trace.hpp"
 #include "node/daemon/metrics.hpp"
 #include "runtime/supervisor.hpp"
+#include "runtime/system.hpp"
 
 #include <caf/scoped_actor.hpp>
 #include <nlohmann/json.hpp>
@@ -99,6 +101,14 @@ json kill_actor(const runtime::observatory& actors, const json& body) {
   return {{"name", name}, {"id", found->id}, {"supervisor", parent->name}};
 }
 
+/// Messages to names nobody has and to actors that have ended.
+runtime::letter_counts all_letters(const runtime::transport& via, const runtime::observatory& actors) {
+  runtime::letter_counts out;
+  via.directory->letters().add_to(out);
+  actors.letters().add_to(out);
+  return out;
+}
+
 json log_json() {
   return {{"level", log_level()}, {"levels", log_levels()}};
 }
@@ -121,11 +131,12 @@ api_handlers make_api(caf::actor_system& system, runtime::transport transport, s
   const auto shared = std::make_shared<const status_sources>(std::move(sources));
   const auto via = std::make_shared<const runtime::transport>(std::move(transport));
   const auto records = [shared] { return fresh_records(shared->actors, refresh_patience); };
+  auto& actors = dynamic_cast<const runtime::system_config&>(system.config()).observatory();
   api_handlers out;
   out.get = {
       {"status", [&system, via, shared, records] { return node_status(*shared, records(), peer_stats(system, *via)); }},
       {"actors", [records] { return actors_json(records()); }},
-      {"deadletters", [via] { return dead_letters_json(*via->directory); }},
+      {"deadletters", [via, shared] { return dead_letters_json(all_letters(*via, shared->actors)); }},
       {"counters", [shared] { return counters_json(*shared); }},
       {"flows", [&system, via] { return flows_json(read_table(system, *via, store::table::flows)); }},
       {"paths", [&system, via] { return paths_json(read_table(system, *via, store::table::paths)); }},
@@ -133,12 +144,15 @@ api_handlers make_api(caf::actor_system& system, runtime::transport transport, s
   };
   out.post = {
       {"actors/kill", [shared](const json& body) { return kill_actor(shared->actors, body); }},
+      {"actors/trace", [&actors](const json& body) { return start_actor_trace(actors, body); }},
+      {"actors/trace/read", [&actors](const json& body) { return read_actor_trace(actors, body); }},
+      {"actors/trace/stop", [&actors](const json& body) { return stop_actor_trace(actors, body); }},
       {"log", change_log},
   };
   out.text = {
       {"/metrics",
        [&system, via, shared, records] {
-         return metrics_text({*shared, records(), peer_stats(system, *via), via->directory->dead_letters()});
+         return metrics_text({*shared, records(), peer_stats(system, *via), all_letters(*via, shared->actors)});
        }},
   };
   return out;

@@ -1,6 +1,7 @@
 #pragma once
 // The resources of a node's HTTP API. GET /api/v1/: status, actors, deadletters, counters, flows, paths, log. POST:
 //   actors/kill {"name": actor}  it ends as if it had failed, and its supervisor starts it again
+//   actors/trace, actors/trace/read, actors/trace/stop: the messages some actors handle, live (actor_trace.hpp)
 //   log {"level": name}          the level of the node's log from now on
 // GET /metrics: Prometheus text (metrics.hpp).
 

@@ -14,6 +14,7 @@
 #include "node/daemon/api.hpp"
 #include "node/daemon/edge_ports.hpp"
 #include "node/daemon/http_api.hpp"
+#include "node/daemon/rate_sampler.hpp"
 #include "node/daemon/vnf_drivers.hpp"
 #include "runtime/supervisor.hpp"
 #include "runtime/tcp_transport.hpp"
@@ -98,6 +99,7 @@ struct daemon::parts {
   std::shared_ptr<const store::hash_ring> ring;
   std::shared_ptr<store::engine> engine;
   caf::actor top;
+  std::unique_ptr<rate_sampler> rates;
   std::unique_ptr<http_api> api;
 
   [[nodiscard]] bool is_edge() const { return self.has(role::edge); }
@@ -164,6 +166,7 @@ expected<void, std::string> daemon::parts::start() {
   if (auto listening = start_transport(); !listening)
     return listening;
   start_actors();
+  rates = std::make_unique<rate_sampler>(system_options->observatory());
 
   status_sources sources{self, system_options->observatory(), started, nullptr, {}};
   if (lcore) {

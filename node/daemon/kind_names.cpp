@@ -37,4 +37,8 @@ std::string kind_name(std::uint16_t kind) {
   return text;
 }
 
+std::string kind_of(const runtime::dead_letter& letter) {
+  return letter.type.empty() ? kind_name(letter.kind) : letter.type;
+}
+
 } // namespace glocal::node

@@ -251,9 +251,15 @@ std::string metrics_text(const metrics_sources& sources) {
   add_store(out, sources.records);
   add_transport(out, sources.peers);
   add_actors(out, sources.node.actors, sources.records);
-  out.family("glocal_dead_letters_total", "counter", "Messages to actors that are not here.");
-  for (const auto& [letter, count] : sources.dead_letters)
-    out.add({{"to", letter.first}, {"kind", kind_name(letter.second)}}, count);
+  for (const bool returned : {false, true}) {
+    if (returned)
+      out.family("glocal_dead_letters_returned_total", "counter", "Requests another node had no actor for.");
+    else
+      out.family("glocal_dead_letters_total", "counter", "Messages to actors that were not here.");
+    for (const auto& [letter, count] : sources.dead_letters)
+      if (letter.returned == returned)
+        out.add({{"from", letter.from}, {"to", letter.to}, {"kind", kind_of(letter)}}, count);
+  }
   return out.take();
 }
 

@@ -6,10 +6,7 @@
 
 #include "node/daemon/status.hpp"
 
-#include <cstdint>
-#include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace glocal::node {
@@ -19,8 +16,7 @@ struct metrics_sources {
   /// With their state summaries renewed: what edges, services, instances and the store count is in these.
   std::vector<runtime::actor_record> records;
   runtime::transport_stats peers;
-  /// As directory::dead_letters() gives them.
-  std::map<std::pair<std::string, std::uint16_t>, std::uint64_t> dead_letters;
+  runtime::letter_counts dead_letters;
 };
 
 [[nodiscard]] std::string metrics_text(const metrics_sources& sources);

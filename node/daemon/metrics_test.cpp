@@ -69,7 +69,9 @@ struct busy_node {
           record("store node", "store", {{"slots", "86"}, {"keys", "12"}, {"puts", "5"}}),
           record("store client", "store/client", {{"latency_p50_us", "250"}})},
          peers,
-         {{{"ghost", 0x0101}, 6}}});
+         {{{.from = "@n2", .to = "ghost", .kind = 0x0101}, 6},
+          {{.from = "edge/n1/switch", .to = "ghost@n2", .kind = 0x0101, .returned = true}, 2},
+          {{.from = "-", .to = "edge/n1/service/web", .type = "tick"}, 1}}});
   }
 };
 
@@ -136,7 +138,10 @@ TEST_CASE("metrics are what the node counts") {
            "glocal_transport_messages_total{node=\"n1\",peer=\"n2\",kind=\"store.batch_request\",direction=\"out\"} "
            "2\n",
            "glocal_actor_restarts_total{node=\"n1\",actor=\"edge/n1/service/web\"} 1\n",
-           "glocal_dead_letters_total{node=\"n1\",to=\"ghost\",kind=\"store.batch_request\"} 6\n",
+           "glocal_dead_letters_total{node=\"n1\",from=\"@n2\",to=\"ghost\",kind=\"store.batch_request\"} 6\n",
+           "glocal_dead_letters_total{node=\"n1\",from=\"-\",to=\"edge/n1/service/web\",kind=\"tick\"} 1\n",
+           "glocal_dead_letters_returned_total{node=\"n1\",from=\"edge/n1/switch\",to=\"ghost@n2\","
+           "kind=\"store.batch_request\"} 2\n",
            "glocal_node_info{node=\"n1\",version=\"0.1.0\",roles=\"edge,store\"} 1\n",
        })
     CHECK_THAT(text, Catch::Contains(line));
@@ -227,12 +232,14 @@ TEST_CASE("actors as JSON: units in names, an unanswered summary is null") {
   CHECK(out[1]["oldest_wait_s"].get<double>() == Approx(1.5));
 }
 
-TEST_CASE("dead letters as JSON name whom and what") {
-  runtime::directory names;
-  names.note_dead_letter("ghost", 0x0101);
-  names.note_dead_letter("ghost", 0x0101);
-  CHECK(dead_letters_json(names) ==
-        json{{"dead_letters", {{{"to", "ghost"}, {"kind", "store.batch_request"}, {"messages", 2}}}}});
+TEST_CASE("dead letters as JSON name who, whom and what") {
+  CHECK(dead_letters_json({{{.from = "@n2", .to = "ghost", .kind = 0x0101}, 2}}) ==
+        json{{"dead_letters",
+              {{{"from", "@n2"},
+                {"to", "ghost"},
+                {"kind", "store.batch_request"},
+                {"returned", false},
+                {"messages", 2}}}}});
 }
 
 } // namespace glocal::node

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <thread>
 
 #include <unistd.h>
 
@@ -130,18 +129,8 @@ json mano_status(const actor_record& mano) {
 } // namespace
 
 std::vector<actor_record> fresh_records(const runtime::observatory& actors, std::chrono::milliseconds patience) {
-  const auto asked = std::chrono::steady_clock::now();
-  actors.refresh();
-  for (;;) {
-    auto records = actors.snapshot();
-    const auto now = std::chrono::steady_clock::now();
-    const bool fresh = std::all_of(records.begin(), records.end(), [&](const actor_record& record) {
-      return record.state_age >= std::chrono::steady_clock::duration::zero() && record.state_age <= now - asked;
-    });
-    if (fresh || now - asked > patience)
-      return records;
-    std::this_thread::sleep_for(std::chrono::milliseconds{1});
-  }
+  actors.refresh(patience);
+  return actors.snapshot();
 }
 
 json node_status(const status_sources& sources, const std::vector<actor_record>& records,
@@ -191,6 +180,8 @@ json actors_json(const std::vector<actor_record>& records) {
          {"mailbox_peak", record.mailbox_peak},
          {"messages_in", record.messages_in},
          {"messages_out", record.messages_out},
+         {"messages_in_per_s", record.in_rate ? json(*record.in_rate) : json()},
+         {"messages_out_per_s", record.out_rate ? json(*record.out_rate) : json()},
          {"oldest_wait_s", std::chrono::duration<double>(record.oldest_wait).count()},
          {"unhandled", record.unhandled},
          {"handling_p50_us", static_cast<double>(record.handling_p50) / ns_per_us},
@@ -206,10 +197,14 @@ json actors_json(const std::vector<actor_record>& records) {
   return {{"actors", out}};
 }
 
-json dead_letters_json(const runtime::directory& actors) {
+json dead_letters_json(const runtime::letter_counts& letters) {
   json out = json::array();
-  for (const auto& [letter, count] : actors.dead_letters())
-    out.push_back({{"to", letter.first}, {"kind", kind_name(letter.second)}, {"messages", count}});
+  for (const auto& [letter, count] : letters)
+    out.push_back({{"from", letter.from},
+                   {"to", letter.to},
+                   {"kind", kind_of(letter)},
+                   {"returned", letter.returned},
+                   {"messages", count}});
   return {{"dead_letters", out}};
 }
 

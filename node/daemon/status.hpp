@@ -50,7 +50,7 @@ struct status_sources {
                                          const std::vector<runtime::actor_record>& records,
                                          const runtime::transport_stats& peers);
 [[nodiscard]] nlohmann::json actors_json(const std::vector<runtime::actor_record>& records);
-[[nodiscard]] nlohmann::json dead_letters_json(const runtime::directory& actors);
+[[nodiscard]] nlohmann::json dead_letters_json(const runtime::letter_counts& letters);
 [[nodiscard]] nlohmann::json counters_json(const status_sources& sources);
 
 } // namespace glocal::node

@@ -4,6 +4,7 @@ harm to the flow that runs and decides new ones; metrics parse; the log's level 
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ LABEL = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"')
 
 def actors():
     """(node, name) → record."""
-    return {(one["node"], one["name"]): one for one in glocal_json("actors", "ls", "--sample", "0.2")["actors"]}
+    return {(one["node"], one["name"]): one for one in glocal_json("actors", "ls")["actors"]}
 
 
 def eventually(holds, what, patience_s=20):
@@ -104,6 +105,34 @@ def check_kill(report, directory):
                  "the established flow went on to its last byte", f"{body.stat().st_size} B")
 
 
+def check_trace(report):
+    """A request every 100 ms while the switch agents of two edges are traced."""
+    traced = subprocess.Popen([GLOCAL, "actors", "trace", "switch agent", "--count", "20", "--for", "60s", "-o", "json"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while traced.poll() is None:
+        in_host("subscriber", "curl", "--silent", "--max-time", "20", f"http://{GOOD}/", "--output", "/dev/null", check=False)
+    out, err = traced.communicate()
+    seen = json.loads(out)
+    report.check(traced.returncode == 0 and "limit reached: 20 messages" in err and seen["limit_reached"] == "count" and
+                 len(seen["messages"]) == 20, "a trace ends at its count and says so", err.strip().splitlines()[-1])
+    times = [one["time_us"] for one in seen["messages"]]
+    report.check(times == sorted(times) and {one["actor_kind"] for one in seen["messages"]} == {"switch agent"} and
+                 len({one["node"] for one in seen["messages"]}) > 1, "it has several nodes' messages in the order of time",
+                 f"{sorted({one['node'] for one in seen['messages']})}")
+    timed = glocal("actors", "trace", "store/client", "--for", "300ms")
+    report.check("limit reached: 0.3 s" in timed.stderr and "OUTCOME" in timed.stdout, "another ends by time", timed.stderr.strip().splitlines()[-1])
+    unknown = glocal("actors", "trace", "swich agent", check=False)
+    report.check(unknown.returncode == 6 and "did you mean 'switch agent'?" in unknown.stderr, "a slip in a kind is met with the right one",
+                 unknown.stderr.strip())
+    stopped = subprocess.Popen([GLOCAL, "actors", "trace", "*", "--count", "10000", "--for", "60s", "--node", DECIDER],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    header = stopped.stdout.readline()
+    stopped.send_signal(signal.SIGINT)
+    rows = stopped.stdout.read()
+    report.check(stopped.wait(20) == 130 and header.startswith("TIME") and rows.count("\n") >= 1, "Ctrl-C ends one with what was seen so far",
+                 f"exit {stopped.returncode}, {rows.count(chr(10))} messages")
+
+
 def check_metrics(report):
     found = parsed(glocal("metrics", "--node", DECIDER).stdout)
     report.check(all(labels["node"] == DECIDER for samples in found.values() for labels, _ in samples), "every sample names its node",
@@ -137,6 +166,7 @@ def run(report, directory):
     web.start()
     check_listing(report)
     check_kill(report, directory)
+    check_trace(report)
     check_metrics(report)
     check_log(report)
     letters = glocal("actors", "deadletters", "-o", "json")
