@@ -232,6 +232,47 @@ int main(int argc, char** argv) {
   sub->add_option("LEVEL", text, "trace, debug, info, warning, error, critical or off; without: show");
   sub->callback([&] { result = log_level(view, host, text); });
 
+  lisp_decode_options decoding;
+  auto* lisp = command(app, "lisp", "Speak and read LISP, with any implementation", "  glocal lisp decode trace.pcap");
+  lisp->require_subcommand(1);
+  sub = command(*lisp, "decode", "Show every LISP message of a capture, control and data, field by field",
+                "  glocal lisp decode trace.pcap\n"
+                "  glocal lisp decode trace.pcapng --key 192.168.0.0/16=secret --key other-secret\n"
+                "  tcpdump -i any -U -w - udp port 4342 | glocal lisp decode -\n"
+                "  glocal lisp decode '10000001 1122334455667788 0000 0001 0a000302 0018 0001 c0a80200'\n\n"
+                "Exit codes: 6 when there was no LISP message, 7 when some were malformed.");
+  sub->add_option("PCAP|HEX", decoding.what, "a capture (pcap or pcapng; - : standard input), or one message")
+      ->required();
+  sub->add_flag("--data", decoding.is_data, "HEX is the payload of a data packet (UDP 4341), not a control message");
+  sub->add_option("--key", decoding.keys,
+                  "verify authentication with this secret, of one site (PREFIX=SECRET) or of any; repeatable")
+      ->option_text("[PREFIX=]SECRET")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_format(sub, decoding.format);
+  sub->callback([&] { result = lisp_decode(decoding); });
+
+  lisp_query_options querying;
+  bool encapsulated = false;
+  sub = command(*lisp, "query", "Ask a Map-Resolver for the mapping of an EID",
+                "  glocal lisp query 192.168.2.3 --server 10.0.2.2\n"
+                "  glocal lisp query 2001:db8:2::/48 --server [2001:db8::53]:4342 --iid 7\n"
+                "  glocal lisp query 'tcp 10.1.0.7:51514 > 203.0.113.9:80' -o json\n\n"
+                "Exit codes: 5 when nobody answered, 6 when nobody has the EID.");
+  sub->add_option("EID", querying.eid, "an address, a prefix, or a flow; [IID] before it for a tenant's")->required();
+  sub->add_option("--server", querying.server, "Map-Resolver, or ETR with --plain")
+      ->option_text("IP[:PORT] [127.0.0.1]");
+  sub->add_option("--iid", querying.instance_id, "instance id (tenant) of the EID")->option_text("N");
+  sub->add_option("--timeout", querying.timeout_s, "seconds to wait, asking again every second")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  sub->add_option("--source-port", querying.source_port, "ask from this UDP port; some answer to 4342 only")
+      ->option_text("PORT");
+  auto* ecm = sub->add_flag("--ecm", encapsulated, "encapsulate the Map-Request, as Map-Resolvers want it (default)");
+  sub->add_flag("--plain", querying.plain, "do not, as ETRs want it")->excludes(ecm);
+  add_format(sub, querying.format);
+  sub->callback([&] { result = lisp_query(querying); });
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& wrong) {

@@ -3,6 +3,7 @@
 // and errors to standard error.
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -87,5 +88,30 @@ int actors_trace(const actor_trace_options& options);
 int metrics(const std::string& cluster, const std::string& node);
 /// Shows the level of the nodes' logs, changed to `level` unless that is empty.
 int log_level(const view_options& view, const std::string& node, const std::string& level);
+
+struct lisp_decode_options {
+  /// A capture file, `-` for one on standard input, or a message in hexadecimal.
+  std::string what;
+  /// The message is the payload of a data packet.
+  bool is_data = false;
+  /// As parse_site_key takes them.
+  std::vector<std::string> keys;
+  output format = output::table;
+};
+int lisp_decode(const lisp_decode_options& options);
+
+struct lisp_query_options {
+  /// As parse_query_eid and parse_udp_endpoint take them.
+  std::string eid, server = "127.0.0.1";
+  /// Besides the one of the EID's text; 0: none.
+  std::uint32_t instance_id = 0;
+  /// Not encapsulated.
+  bool plain = false;
+  /// 0: any that is free.
+  std::uint16_t source_port = 0;
+  double timeout_s = 3;
+  output format = output::table;
+};
+int lisp_query(const lisp_query_options& options);
 
 } // namespace glocal::cli
