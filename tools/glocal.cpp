@@ -241,14 +241,15 @@ int main(int argc, char** argv) {
                 "  tcpdump -i any -U -w - udp port 4342 | glocal lisp decode -\n"
                 "  glocal lisp decode '10000001 1122334455667788 0000 0001 0a000302 0018 0001 c0a80200'\n\n"
                 "Exit codes: 6 when there was no LISP message, 7 when some were malformed.");
-  sub->add_option("PCAP|HEX", decoding.what, "a capture (pcap or pcapng; - : standard input), or one message")
+  sub->add_option("CAPTURE", decoding.what,
+                  "a capture file (pcap or pcapng; - is standard input), or one message in hexadecimal")
       ->required();
-  sub->add_flag("--data", decoding.is_data, "HEX is the payload of a data packet (UDP 4341), not a control message");
+  sub->add_flag("--data", decoding.is_data,
+                "the message is the payload of a data packet (UDP 4341), not a control message");
   sub->add_option("--key", decoding.keys,
                   "verify authentication with this secret, of one site (PREFIX=SECRET) or of any; repeatable")
       ->option_text("[PREFIX=]SECRET")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);
   add_format(sub, decoding.format);
   sub->callback([&] { result = lisp_decode(decoding); });
 

@@ -1,11 +1,11 @@
 // lisp query: asks a Map-Resolver and waits for whoever answers.
 
 #include "tools/glocal_clusters.hpp"
-#include "tools/glocal_table.hpp"
 #include "tools/lisp_query.hpp"
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <random>
@@ -25,6 +25,7 @@ using clock = std::chrono::steady_clock;
 constexpr auto resend_interval = 1s;
 /// What has no answer in these is not asked again sooner than a signal is seen.
 constexpr auto longest_wait = 100ms;
+constexpr int most_at_once = 64;
 constexpr std::size_t max_datagram_bytes = 65536;
 
 struct socket_address {
@@ -153,7 +154,8 @@ private:
 
   /// @return whether the answer was among what is there.
   bool receive() {
-    for (;;) {
+    // A flood must not keep the loop from its clock.
+    for (int left = most_at_once; left > 0; --left) {
       socket_address from;
       const auto size = ::recvfrom(over_.descriptor(), datagram_.data(), datagram_.size(), 0, from.at(), &from.size);
       if (size < 0) {
@@ -170,6 +172,7 @@ private:
       }
       answered_.ignored.add(answer);
     }
+    return false;
   }
 
   const udp_socket& over_;
@@ -179,6 +182,12 @@ private:
   answered_query answered_;
   int error_ = 0;
 };
+
+std::string seconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g s", seconds);
+  return text;
+}
 
 bool is_negative(const lisp::map_reply& reply) {
   return std::all_of(reply.records.begin(), reply.records.end(),
@@ -196,7 +205,7 @@ int unanswered(const exchange& done, const std::string& server, double timeout_s
     complain("no way to " + server + ": " + std::strerror(done.error()) + tail);
   else
     complain("no answer from " + server + " to " + std::to_string(done.answered().sent) + " Map-Requests in " +
-             shown_seconds(timeout_s) + tail);
+             seconds_text(timeout_s) + tail);
   return unreachable;
 }
 

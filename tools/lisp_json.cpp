@@ -1,5 +1,6 @@
 #include "tools/lisp_json.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace glocal::cli {

@@ -5,6 +5,7 @@
 #include "tools/lisp_json.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 
 namespace glocal::cli {

@@ -4,6 +4,7 @@
 #include "tools/lisp_json.hpp"
 
 #include <charconv>
+#include <cstdio>
 
 namespace glocal::cli {
 namespace {
@@ -43,8 +44,8 @@ std::string endpoint_of(const ip_address& address, std::uint16_t port) {
 
 std::string flags_of(const lisp::locator& locator) {
   std::string out;
-  for (const auto& [set, name] :
-       {std::pair{locator.reachable, "reachable"}, {locator.local, "local"}, {locator.probed, "probed"}})
+  for (const auto& [set, name] : {std::pair{locator.reachable, "reachable"}, std::pair{locator.local, "local"},
+                                  std::pair{locator.probed, "probed"}})
     if (set)
       out += (out.empty() ? "" : ", ") + std::string{name};
   return out.empty() ? "-" : out;

@@ -2,7 +2,6 @@
 // What `glocal lisp query` asks and what it makes of what comes back. Pure: no sockets, no clock.
 
 #include "dataplane/lisp/message.hpp"
-#include "tools/glocal_commands.hpp"
 
 #include <nlohmann/json.hpp>
 

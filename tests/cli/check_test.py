@@ -121,7 +121,7 @@ class UsageTest(unittest.TestCase):
         top = glocal("--help")
         self.assertEqual(top.returncode, 0)
         self.assertIn("Exit codes:", top.stdout)
-        for command in ("check", "doctor", "up", "down", "exec", "status", "chain", "chain ls", "chain show", "flow", "flow ls", "flow show"):
+        for command in ("check", "doctor", "up", "down", "exec", "status", "chain", "chain ls", "chain show", "flow", "flow ls", "flow show", "lisp", "lisp decode", "lisp query"):
             with self.subTest(command):
                 done = glocal(*command.split(), "--help")
                 self.assertEqual(done.returncode, 0)

@@ -97,16 +97,22 @@ std::vector<sample_message> make() {
   negative.records[0].ttl_minutes = no_eid_ttl_minutes;
   out.push_back({"negative Map-Reply", negative});
 
-  map_reply odd;
-  odd.nonce = 3;
-  odd.records = {record({distinguished_name{"fw-1"}, 40}, {at(afi_list{{ip("10.0.4.2"), distinguished_name{"dc1"}}})}),
-                 record({mac_address{{2, 0, 0, 0, 0, 1}}, 48},
-                        {at(replication_list{{{0, ip("10.0.4.2")}, {1, ip("2001:db8::4")}}}),
-                         at(vendor_lcaf{0x00000c, some_bytes(5)}), at(opaque_lcaf{6, 1, 2, some_bytes(9)})}),
-                 record({source_destination{24, 32, ip("10.1.0.0"), ip("203.0.113.9")}, 0}, {at(ip("10.0.4.2"))}),
-                 record({in_instance(5, application_data{0xb8, 17, {1000, 2000}, {53, 53}, ip("10.1.0.7")}), 0}, {})};
-  odd.security = some_bytes(20);
-  out.push_back({"Map-Reply with every kind of address", odd});
+  map_reply kinds;
+  kinds.nonce = 3;
+  kinds.records = {
+      record({distinguished_name{"fw-1"}, 40}, {at(afi_list{{ip("10.0.4.2"), distinguished_name{"dc1"}}})}),
+      record({mac_address{{2, 0, 0, 0, 0, 1}}, 48},
+             {at(replication_list{{{0, ip("10.0.4.2")}, {1, ip("2001:db8::4")}}})}),
+      record({source_destination{24, 32, ip("10.1.0.0"), ip("203.0.113.9")}, 0}, {at(ip("10.0.4.2"))})};
+  out.push_back({"Map-Reply with names, lists and keys", kinds});
+
+  map_reply rare;
+  rare.nonce = 9;
+  rare.records = {record(eid("192.168.2.0/24"),
+                         {at(vendor_lcaf{0x00000c, some_bytes(5)}), at(opaque_lcaf{6, 1, 2, some_bytes(9)})}),
+                  record({in_instance(5, application_data{0xb8, 17, {1000, 2000}, {53, 53}, ip("10.1.0.7")}), 0}, {})};
+  rare.security = some_bytes(20);
+  out.push_back({"Map-Reply with what few know", rare});
 
   map_register registration;
   registration.nonce = 4;
