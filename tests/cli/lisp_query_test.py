@@ -22,7 +22,7 @@ PATIENCE_S = 40
 INSIDE = "--inside"
 
 # Each router has a link to the gateway: Open Overlay Router sends all RLOC traffic to its default gateway.
-NETS = {"ms": 2, "xtr3": 3, "xtr4": 4, "client": 9}
+NETS = {"ms": 2, "xtr3": 3, "xtr4": 4, "xtr5": 5, "client": 9}
 
 MAP_SERVER = """
 debug = 0
@@ -150,6 +150,7 @@ class OpenOverlayRouterTest(unittest.TestCase):
             Router(cls.directory, "ms", MAP_SERVER.format()),
             Router(cls.directory, "xtr3", XTR.format(proxy="on") + mapping("192.168.1.0/24", "10.0.3.2") + mapping("fd00:1::/64", "10.0.3.2")),
             Router(cls.directory, "xtr4", XTR.format(proxy="off") + mapping("192.168.2.0/24", "10.0.4.2")),
+            Router(cls.directory, "xtr5", XTR.format(proxy="on") + mapping("172.16.5.0/24", "10.0.5.2", 7)),
         ]
         for router in cls.routers:
             cls.addClassCleanup(router.stop)
@@ -184,6 +185,11 @@ class OpenOverlayRouterTest(unittest.TestCase):
         answer = self.resolved("192.168.2.7")
         self.assertEqual(answer["from"].partition(":")[0], "10.0.4.2")
         self.assertEqual(answer["records"][0]["locators"][0]["rloc"], "10.0.4.2")
+
+    def test_a_tenant_has_eids_of_its_own(self):
+        record = self.resolved("172.16.5.7", "--iid", "7")["records"][0]
+        self.assertEqual((record["eid"], record["locators"][0]["rloc"]), ("[7]172.16.5.0/24", "10.0.5.2"))
+        self.assertEqual(self.resolved("172.16.5.7", code=6)["records"][0]["locators"], [])
 
     def test_an_xtr_answers_a_plain_request(self):
         self.resolved("192.168.1.7")
@@ -233,10 +239,10 @@ def reply(nonce, prefix="192.168.2.0", length=24):
 
 
 class HostileResponderTest(unittest.TestCase):
-    def ask(self, answers, *options, timeout="0.5"):
+    def ask(self, answers, *options, timeout="20", eid="192.168.2.7"):
         responder = Responder(answers)
         try:
-            done = subprocess.run([GLOCAL, "lisp", "query", "192.168.2.7", "--server", f"127.0.0.1:{responder.port}", "--timeout", timeout, *options],
+            done = subprocess.run([GLOCAL, "lisp", "query", eid, "--server", f"127.0.0.1:{responder.port}", "--timeout", timeout, *options],
                                   capture_output=True, text=True, timeout=60)
             return done, responder.requests
         finally:
@@ -250,21 +256,50 @@ class HostileResponderTest(unittest.TestCase):
     def test_lies_are_ignored_and_counted_and_the_truth_behind_them_is_found(self):
         oversized = lambda nonce: reply(nonce) + bytes(65000)
         lies = lambda nonce: [b"", b"\xff" * 1000, os.urandom(40), reply(b"12345678"), reply(nonce)[:-1], oversized(nonce), reply(nonce, "192.168.3.0")]
-        done, _ = self.ask(lambda nonce: lies(nonce) + [reply(nonce)], "-o", "json")
+        asked = []
+        done, _ = self.ask(lambda nonce: asked.append(nonce) or (lies(nonce) + [reply(nonce)] if len(asked) == 1 else []), "-o", "json")
         self.assertEqual(done.returncode, 0, done.stderr)
         ignored = json.loads(done.stdout)["ignored"]
         self.assertEqual((ignored["malformed"], ignored["other_eid"]), (2, 1))
         self.assertEqual(sum(ignored.values()), 7)
-        done, _ = self.ask(lies)
+        done, _ = self.ask(lies, timeout="3")
         self.assertEqual(done.returncode, 5)
-        self.assertRegex(done.stderr, r"no answer from 127\.0\.0\.1:\d+ to 1 Map-Requests in .*; ignored: .*1 about another EID, 2 malformed \(")
+        self.assertRegex(done.stderr, r"no answer from 127\.0\.0\.1:\d+ to \d Map-Requests in 3 s; ignored: .* about another EID, \d malformed \(")
 
     def test_requests_are_repeated_with_the_same_nonce(self):
         asked = []
-        done, requests = self.ask(lambda nonce: asked.append(nonce) or ([reply(nonce)] if len(asked) == 2 else []), timeout="10")
+        done, requests = self.ask(lambda nonce: asked.append(nonce) or ([reply(nonce)] if len(asked) == 2 else []))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(len(set(requests)), 1)
         self.assertIn("after 2 requests", done.stdout)
+
+    def test_a_flow_is_asked_for_with_its_ends_and_ports(self):
+        # LCAF 4 (TCP, 51514, 80) over LCAF 12 (10.1.0.7/32, 203.0.113.9/32), as an EID of length 0.
+        ends = bytes.fromhex("40030000 0c000010 0000 2020 0001 0a010007 0001 cb007109")
+        flow = bytes.fromhex("40030000 04000024 00000006 c93ac93a 00500050") + ends
+        path = bytes.fromhex("40030000 0a000010 0000 0001 0a000502 0000 0001 0a000402")
+        answer = lambda nonce: b"\x20\0\0\x01" + nonce + struct.pack(">IBBHH", 10, 1, 0, 0x1000, 0) + flow + struct.pack(">BBBBH", 1, 100, 255, 0, 1) + path
+        done, requests = self.ask(lambda nonce: [answer(nonce)], eid="tcp 10.1.0.7:51514 > 203.0.113.9:80")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(requests[0].endswith(b"\0\0" + flow))
+        self.assertIn("tcp 10.1.0.7:51514 > 203.0.113.9:80: TTL 10 min", done.stdout)
+        self.assertIn("path (10.0.5.2 > 10.0.4.2)", done.stdout)
+
+    def test_a_server_may_be_an_ipv6_one(self):
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
+            server.bind(("::1", 0))
+            server.settimeout(20)
+
+            def serve():
+                request, sender = server.recvfrom(65536)
+                server.sendto(reply(request[52:][4:12]), sender)  # behind IPv6 and UDP
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            done = subprocess.run([GLOCAL, "lisp", "query", "192.168.2.7", "--server", f"[::1]:{server.getsockname()[1]}", "--timeout", "20"],
+                                  capture_output=True, text=True, timeout=60)
+            thread.join()
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_where_nobody_listens_is_said_at_once(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
