@@ -204,8 +204,8 @@ int unanswered(const exchange& done, const std::string& server, double timeout_s
   else if (done.error() != 0)
     complain("no way to " + server + ": " + std::strerror(done.error()) + tail);
   else
-    complain("no answer from " + server + " to " + std::to_string(done.answered().sent) + " Map-Requests in " +
-             seconds_text(timeout_s) + tail);
+    complain("no answer from " + server + " to " + std::to_string(done.answered().sent) +
+             (done.answered().sent == 1 ? " Map-Request in " : " Map-Requests in ") + seconds_text(timeout_s) + tail);
   return unreachable;
 }
 
