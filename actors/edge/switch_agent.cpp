@@ -3,14 +3,13 @@
 #include "actors/model/codec.hpp"
 #include "actors/model/keys.hpp"
 #include "base/log.hpp"
-#include "dataplane/classify/tuple_space_classifier.hpp"
+#include "dataplane/classify/forest_classifier.hpp"
 #include "dataplane/switch/counters.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 #include "runtime/atoms.hpp"
 #include "runtime/drain_ring.hpp"
 
 #include <algorithm>
-#include <random>
 #include <set>
 #include <utility>
 
@@ -302,7 +301,7 @@ void switch_agent::bind(const bind_services& bindings) {
   for (const auto& binding : bindings_)
     services.push_back({binding.cookie, binding.service});
   // A key of this moment: collisions prepared elsewhere do not fit it.
-  auto rules = tuple_space_classifier::build(compile_rules(services), std::random_device{}());
+  auto rules = forest_classifier::build(compile_rules(services));
   if (!rules)
     return note_error("the services' rules were refused: " + std::string{to_string(rules.error().what)});
   submit(set_classifier{std::move(*rules)});

@@ -62,7 +62,13 @@ std::optional<build_error> find_build_error(std::span<const rule> rules) noexcep
 std::string_view to_string(build_error::code code) noexcept {
   switch (code) {
   case build_error::code::too_many_rules: return "too many rules";
-  case build_error::code::too_many_tuples: return "too many combinations of prefix lengths and fields";
+  case build_error::code::too_many_masks: return "more than 16384 combinations of prefix lengths and fields";
+  case build_error::code::too_many_shapes: return "the rules need more than 16384 kinds of tree nodes";
+  case build_error::code::too_many_lines:
+    return "one packet would have to be compared with more rules than 128 cache lines hold, which nothing but ranges "
+           "or "
+           "priorities tells apart";
+  case build_error::code::out_of_memory: return "there is not enough memory for the rules";
   case build_error::code::contradictory_rule: return "the rule contradicts itself";
   }
   return "unknown";

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,8 +21,21 @@ namespace glocal::dataplane {
 /// Most packets one lookup takes: one rx burst.
 inline constexpr std::size_t max_classify_burst = 64;
 
-/// Most rules of one classifier; position in rank order must fit 32 bits with room to spare.
-inline constexpr std::size_t max_rules = 1u << 24;
+/// Most rules of one classifier: 256 Mi. Slot numbers of 32 bits leave each 16 slots.
+inline constexpr std::size_t max_rules = 1u << 28;
+
+/// The number of a rule in its classifier: its place in the list the classifier was built from.
+using rule_id = std::uint32_t;
+inline constexpr rule_id no_rule = 0xffff'ffff;
+
+/// What a rule says when it wins.
+struct rule_outcome {
+  std::uint64_t cookie = 0;
+  std::uint32_t action = 0;
+  std::uint32_t priority = 0;
+
+  bool operator==(const rule_outcome&) const = default;
+};
 
 /// The fields of one packet that rules can match.
 struct packet_fields {
@@ -44,9 +58,17 @@ struct packet_fields {
 /// Whether one match accepts one packet: the meaning of rules, which every classifier must reproduce.
 [[nodiscard]] bool matches(const rule_match& match, const packet_fields& packet) noexcept;
 
-/// Why a rule list was refused, and which rule was at fault (of `too_many_*`: the first beyond the bound).
+/// Why a rule list was refused, and which rule was at fault (of `too_many_rules` and `too_many_masks`: the first beyond
+/// the bound; of `too_many_lines`: the best of those that one lookup would have to compare).
 struct build_error {
-  enum class code : std::uint8_t { too_many_rules, too_many_tuples, contradictory_rule };
+  enum class code : std::uint8_t {
+    too_many_rules,
+    too_many_masks,
+    too_many_shapes,
+    too_many_lines,
+    contradictory_rule,
+    out_of_memory
+  };
 
   code what = code::contradictory_rule;
   std::size_t rule_index = 0;
@@ -64,18 +86,25 @@ public:
   classifier& operator=(const classifier&) = delete;
   virtual ~classifier() = default;
 
-  /// out[i] becomes the winning rule for keys[i], nullptr when none matches. The rules belong to the classifier.
+  /// out[i] becomes the winning rule for keys[i], no_rule when none matches.
   /// REQUIRES: keys.size() == out.size() <= max_classify_burst.
-  virtual void lookup(std::span<const packet_fields> keys, std::span<const rule*> out) const noexcept = 0;
+  virtual void lookup(std::span<const packet_fields> keys, std::span<rule_id> out) const noexcept = 0;
+
+  /// REQUIRES: a lookup answered `id`.
+  [[nodiscard]] virtual rule_outcome outcome(rule_id id) const noexcept = 0;
 
   /// Rules held.
   [[nodiscard]] virtual std::size_t size() const noexcept = 0;
 
   /// As a burst of one.
-  [[nodiscard]] const rule* lookup(const packet_fields& key) const noexcept {
-    const rule* out = nullptr;
+  [[nodiscard]] rule_id lookup(const packet_fields& key) const noexcept {
+    auto out = no_rule;
     lookup({&key, 1}, {&out, 1});
     return out;
+  }
+  [[nodiscard]] std::optional<rule_outcome> find(const packet_fields& key) const noexcept {
+    const auto id = lookup(key);
+    return id == no_rule ? std::nullopt : std::optional{outcome(id)};
   }
 };
 

@@ -12,7 +12,10 @@ public:
 
   using classifier::lookup;
   /// Cost: O(rules) a packet.
-  void lookup(std::span<const packet_fields> keys, std::span<const rule*> out) const noexcept override;
+  void lookup(std::span<const packet_fields> keys, std::span<rule_id> out) const noexcept override;
+  [[nodiscard]] rule_outcome outcome(rule_id id) const noexcept override {
+    return {rules_[id].cookie, rules_[id].action, rules_[id].priority};
+  }
   [[nodiscard]] std::size_t size() const noexcept override { return rules_.size(); }
 
 private:

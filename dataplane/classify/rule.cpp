@@ -35,6 +35,8 @@ std::optional<rule_error> find_contradiction(const rule_match& match) noexcept {
     return rule_error::dscp_out_of_range;
   if ((match.tcp_flags_value & ~match.tcp_flags_mask) != 0)
     return rule_error::tcp_flags_beyond_mask;
+  if (match.tcp_flags_mask != 0 && match.icmp_type)
+    return rule_error::flags_and_icmp_type;
   return {};
 }
 
@@ -46,6 +48,7 @@ std::string_view to_string(rule_error error) noexcept {
   case rule_error::vlan_out_of_range: return "VLANs go from 0 (none) to 4094";
   case rule_error::dscp_out_of_range: return "DSCP values go from 0 to 63";
   case rule_error::tcp_flags_beyond_mask: return "the TCP flags have a bit that their mask leaves out";
+  case rule_error::flags_and_icmp_type: return "no packet has both TCP flags and an ICMP type";
   }
   return "unknown";
 }

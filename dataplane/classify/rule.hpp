@@ -60,6 +60,7 @@ enum class rule_error : std::uint8_t {
   vlan_out_of_range,     ///< above 4094
   dscp_out_of_range,     ///< above 63
   tcp_flags_beyond_mask, ///< a value bit the mask leaves out can never be seen
+  flags_and_icmp_type,   ///< no packet is both TCP and ICMP
 };
 
 [[nodiscard]] std::optional<rule_error> find_contradiction(const rule_match& match) noexcept;

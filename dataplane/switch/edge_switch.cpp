@@ -240,12 +240,12 @@ bool edge_switch::is_source_attached(const arrival& in) const noexcept {
 void edge_switch::miss_on_attachment(arrival& in) noexcept {
   if (!is_source_attached(in))
     return drop(in.frame, drop_reason::spoofed_source);
-  const rule* matched = nullptr;
+  std::optional<rule_outcome> matched;
   if (rules_ != nullptr) {
     counters_.classifier_lookups.add();
-    matched = rules_->lookup(make_packet_fields(in.parsed, in.where.port()));
+    matched = rules_->find(make_packet_fields(in.parsed, in.where.port()));
   }
-  if (matched == nullptr)
+  if (!matched)
     return install_by_eid(in);
   switch (static_cast<rule_action>(matched->action)) {
   case rule_action::drop: return drop(in.frame, drop_reason::policy_drop);

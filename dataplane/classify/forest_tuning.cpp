@@ -1,0 +1,165 @@
+#include "dataplane/classify/forest_tuning.hpp"
+
+#include "dataplane/classify/lookup_kernel.hpp"
+
+#include <algorithm>
+#include <random>
+
+namespace glocal::dataplane {
+namespace {
+
+/// Rules that options are tried on: some 20 times 0.2 s.
+constexpr std::size_t tuned_rules = 20'000;
+constexpr std::size_t sample_packets = 2048;
+/// What a rule takes besides its place in the forest.
+constexpr double outcome_bytes = sizeof(rule_outcome);
+
+/// A packet that the rule matches; what the rule leaves open is random.
+template <std::size_t Words>
+packed_words<Words> packet_of(const packed_words<Words>& rule, const packed_words<Words>& mask,
+                              std::mt19937_64& random) {
+  using layout = packed_layout<Words>;
+  packed_words<Words> out;
+  for (std::size_t i = 0; i < layout::ports; ++i)
+    out.word[i] = rule.word[i] | (random() & ~mask.word[i]);
+  const auto port = [&](unsigned shift) {
+    const auto low = rule.word[layout::ports] >> shift & 0xffff,
+               high = ~rule.word[layout::ports] >> (shift + 16) & 0xffff;
+    const auto chosen = low + random() % (high - low + 1);
+    return chosen << shift | (~chosen & 0xffff) << (shift + 16);
+  };
+  out.word[layout::ports] = port(0) | port(32);
+  return out;
+}
+
+/// In lines, all told: what a lookup of a packet of a random rule costs.
+template <std::size_t Words>
+double cost_of(const forest<Words>& tried, std::span<const packed_words<Words>> rules,
+               std::span<const std::uint32_t> order, std::span<const rule_outcome> outcomes, bool exact_classes) {
+  const forest_view<Words> view{
+      tried.arena.data(), tried.shapes.data(), tried.templates.data(), outcomes.data(), tried.root, tried.max_visits, 0,
+      exact_classes};
+  std::mt19937_64 random{1};
+  lookup_cost cost;
+  for (std::size_t i = 0; i < sample_packets; ++i) {
+    const auto& rule = rules[order[random() % order.size()]];
+    const auto packet =
+        packet_of<Words>(rule, tried.templates.data()[payload::template_of(rule.word[Words - 1])], random);
+    (void)counted_lookup<Words>(view, packet, cost);
+  }
+  return static_cast<double>(cost.lines) / static_cast<double>(cost.lookups);
+}
+
+template <std::size_t Words>
+std::optional<forest_refusal> build(forest<Words>& out, std::span<const packed_words<Words>> rules,
+                                    std::span<const std::uint32_t> order, const forest_options& options,
+                                    const forest_limits& limits) {
+  out.arena = slot_arena<Words>{limits.max_bytes};
+  out.shapes = {};
+  out.shared = {};
+  out.options = options;
+  forest_builder<Words> builder{out.arena, out.templates, out.shapes, options, &out.shared};
+  const auto built = builder.build(rules, order);
+  if (!built)
+    return forest_refusal{built.error(), builder.longest_leaf_rule()};
+  out.root = built->entry;
+  out.max_visits = std::max(built->visits, 1u);
+  return {};
+}
+
+/// Tries options on some rules and remembers the cheapest that fit.
+template <std::size_t Words>
+class tuner {
+public:
+  tuner(forest<Words>& scratch, std::span<const packed_words<Words>> rules, std::span<const std::uint32_t> order,
+        std::span<const rule_outcome> outcomes, bool exact_classes, const forest_limits& limits)
+      : scratch_{scratch}, rules_{rules}, order_{order}, outcomes_{outcomes},
+        exact_classes_{exact_classes}, limits_{limits}, most_bytes_{std::max((limits.max_rule_bytes - outcome_bytes) *
+                                                                                 static_cast<double>(order.size()),
+                                                                             cached_bytes)} {}
+
+  void tune() {
+    // What matters most first; each step keeps what was best before it.
+    for (const std::uint32_t split : {0u, 12u, 16u})
+      for (const auto open : {0.1, 0.5, 1.0})
+        consider([&](auto& one) {
+          one.split_length = split;
+          one.open_penalty = open;
+        });
+    for (const auto copies : {4.0, 16.0, 64.0})
+      consider([&](auto& one) {
+        one.max_copies = copies;
+        one.table_load = 4;
+      });
+    for (const std::uint32_t leaf : {2u, 6u})
+      consider([&](auto& one) { one.leaf_rules = leaf; });
+    for (const std::uint32_t kept : {2u, 8u})
+      consider([&](auto& one) { one.kept_inline = kept; });
+    for (const std::uint32_t root : {10u, 14u})
+      consider([&](auto& one) { one.root_width = root; });
+  }
+  [[nodiscard]] const std::optional<forest_options>& best() const noexcept { return best_; }
+  [[nodiscard]] const std::optional<forest_refusal>& refusal() const noexcept { return refusal_; }
+
+private:
+  /// A list this large is in the cache all the time, whatever a rule takes.
+  static constexpr double cached_bytes = 1 << 20;
+
+  template <class Change>
+  void consider(Change&& change) {
+    auto one = best_.value_or(forest_options{});
+    change(one);
+    if (refusal_ && refusal_->why == forest_error::out_of_memory)
+      return;
+    if (const auto refused = build<Words>(scratch_, rules_, order_, one, limits_)) {
+      refusal_ = refused;
+      return;
+    }
+    const auto cost = order_.empty() ? 0 : cost_of<Words>(scratch_, rules_, order_, outcomes_, exact_classes_);
+    if (!best_ || (cost < best_cost_ && static_cast<double>(scratch_.bytes()) <= most_bytes_)) {
+      best_ = one;
+      best_cost_ = cost;
+    }
+  }
+
+  forest<Words>& scratch_;
+  std::span<const packed_words<Words>> rules_;
+  std::span<const std::uint32_t> order_;
+  std::span<const rule_outcome> outcomes_;
+  bool exact_classes_;
+  const forest_limits& limits_;
+  double most_bytes_, best_cost_ = 0;
+  std::optional<forest_options> best_;
+  std::optional<forest_refusal> refusal_;
+};
+
+} // namespace
+
+template <std::size_t Words>
+std::optional<forest_refusal> grow_forest(forest<Words>& out, std::span<const packed_words<Words>> rules,
+                                          std::span<const std::uint32_t> order, std::span<const rule_outcome> outcomes,
+                                          bool exact_classes, const std::optional<forest_options>& options,
+                                          const forest_limits& limits) {
+  if (options || order.size() <= forest_options{}.leaf_rules)
+    return build(out, rules, order, options.value_or(forest_options{}), limits);
+  // Of a long list some are tried, in rank order as all are.
+  std::vector<std::uint32_t> some;
+  for (std::size_t i = 0; i < order.size() && order.size() > tuned_rules; i += order.size() / tuned_rules)
+    some.push_back(order[i]);
+  tuner<Words> all{out, rules, some.empty() ? order : some, outcomes, exact_classes, limits};
+  all.tune();
+  if (!all.best())
+    return all.refusal();
+  if (some.empty() && *all.best() == out.options)
+    return {};
+  return build(out, rules, order, *all.best(), limits);
+}
+
+template std::optional<forest_refusal> grow_forest<4>(forest<4>&, std::span<const packed_v4>,
+                                                      std::span<const std::uint32_t>, std::span<const rule_outcome>,
+                                                      bool, const std::optional<forest_options>&, const forest_limits&);
+template std::optional<forest_refusal> grow_forest<8>(forest<8>&, std::span<const packed_v6>,
+                                                      std::span<const std::uint32_t>, std::span<const rule_outcome>,
+                                                      bool, const std::optional<forest_options>&, const forest_limits&);
+
+} // namespace glocal::dataplane
