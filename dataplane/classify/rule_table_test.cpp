@@ -169,7 +169,7 @@ TEST_CASE("a table agrees with linear search after any transactions") {
   // Replay one failing set alone: GLOCAL_SEED=N runs only that seed.
   const auto* replay = std::getenv("GLOCAL_SEED");
   const auto first_seed = replay == nullptr ? 1 : std::strtoull(replay, nullptr, 10);
-  const auto seeds = replay != nullptr ? 1u : sanitized ? 30u : 150u;
+  const auto seeds = replay != nullptr ? 1u : sanitized ? 10u : 60u;
   for (auto seed = first_seed; seed < first_seed + seeds; ++seed) {
     rule_generator random{seed};
     oracle wanted;
@@ -250,7 +250,7 @@ TEST_CASE("a table agrees with linear search after any transactions") {
 TEST_CASE("readers see all of a transaction or nothing of it") {
   // Every rule says in its cookie how many transactions there were; each transaction changes all of them, and takes
   // away and adds others so that trees grow and shrink under the readers.
-  constexpr std::uint32_t rules = 48, transactions = 300;
+  constexpr std::uint32_t rules = 48, transactions = sanitized ? 60 : 200;
   std::vector<rule> all;
   for (std::uint32_t i = 0; i < rules; ++i) {
     rule one;
