@@ -6,8 +6,8 @@
 
 // What an actor sends to a router (transport.hpp says with what else and what comes back).
 CAF_ADD_ATOM(glocal, glocal::runtime, request_atom, "request")
-CAF_ADD_ATOM(glocal, glocal::runtime, cast_atom, "cast")
 CAF_ADD_ATOM(glocal, glocal::runtime, subscribe_peers_atom, "peers")
+CAF_ADD_ATOM(glocal, glocal::runtime, subscribe_suspicion_atom, "suspicion")
 CAF_ADD_ATOM(glocal, glocal::runtime, add_peer_atom, "addpeer")
 CAF_ADD_ATOM(glocal, glocal::runtime, stats_atom, "stats")
 
@@ -15,7 +15,11 @@ CAF_ADD_ATOM(glocal, glocal::runtime, stats_atom, "stats")
 CAF_ADD_ATOM(glocal, glocal::runtime, wire_request_atom, "wirereq")
 CAF_ADD_ATOM(glocal, glocal::runtime, wire_cast_atom, "wirecast")
 CAF_ADD_ATOM(glocal, glocal::runtime, peer_up_atom, "peerup")
+CAF_ADD_ATOM(glocal, glocal::runtime, wire_casts_atom, "wirecasts")
 CAF_ADD_ATOM(glocal, glocal::runtime, peer_down_atom, "peerdown")
+CAF_ADD_ATOM(glocal, glocal::runtime, peer_suspect_atom, "suspect")
+CAF_ADD_ATOM(glocal, glocal::runtime, peer_trusted_atom, "trusted")
+CAF_ADD_ATOM(glocal, glocal::runtime, writable_atom, "writable")
 
 // The lcore to the actor that drains its ring (drain_ring.hpp).
 CAF_ADD_ATOM(glocal, glocal::runtime, wake_atom, "wake")

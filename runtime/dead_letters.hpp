@@ -12,8 +12,7 @@
 
 namespace glocal::runtime {
 
-/// Where letters are alike. Names of actors, or `@NODE` for a sender on another node and `NAME@NODE` for a receiver
-/// there.
+/// Where letters are alike. Names of actors, with `@NODE` behind it for one on another node.
 struct dead_letter {
   std::string from{}, to{};
   /// Of a message between nodes; 0 for any other.
@@ -21,7 +20,7 @@ struct dead_letter {
   /// What a message that is none of those is made of: "persist", "tick".
   std::string type{};
   /// A request of this node that another node sent back because it has nobody of that name. That node has counted it
-  /// too, from this node: it does not know the actor.
+  /// too.
   bool returned = false;
 
   auto operator<=>(const dead_letter&) const = default;

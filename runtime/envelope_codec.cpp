@@ -31,10 +31,9 @@ bytes encode_message(Fill&& fill) {
   return out;
 }
 
-/// Calls `read` with the root of the message that `payload` begins with; its result, or nothing if it is none.
-/// @param used bytes of the message, when given; else the message must be the whole payload.
+/// Calls `read` with the root of the message that `payload` is; its result, or nothing if it is none.
 template <class Struct, class Read>
-auto decode_message(byte_view payload, Read&& read, std::size_t* used = nullptr)
+auto decode_message(byte_view payload, Read&& read)
     -> std::optional<decltype(read(std::declval<typename Struct::Reader>()))> {
   capnp::word words[max_words];
   const auto count = std::min(payload.size() / word_bytes, max_words);
@@ -48,9 +47,7 @@ auto decode_message(byte_view payload, Read&& read, std::size_t* used = nullptr)
   try {
     capnp::FlatArrayMessageReader reader{kj::arrayPtr(words, count), options};
     const auto size = static_cast<std::size_t>(reader.getEnd() - words) * word_bytes;
-    if (used != nullptr)
-      *used = size;
-    else if (size != payload.size())
+    if (size != payload.size())
       return std::nullopt;
     return read(reader.getRoot<Struct>());
   } catch (const kj::Exception&) {
@@ -75,6 +72,7 @@ bytes encode(const hello& value) {
     out.setCluster(as_text(value.cluster));
     out.setNode(as_text(value.node));
     out.setIncarnation(value.incarnation);
+    out.setWindowBytes(value.window_bytes);
   });
 }
 
@@ -90,15 +88,16 @@ bytes encode_refusal(std::string_view reason) {
       [&](wire::HelloRefused::Builder out) { out.setReason(as_text(std::string{reason.substr(0, max_text_bytes)})); });
 }
 
-bytes encode_envelope(std::string_view target) {
-  return encode_message<wire::Envelope>([&](wire::Envelope::Builder out) {
-    std::memcpy(out.initTarget(static_cast<unsigned>(target.size())).begin(), target.data(), target.size());
+bytes encode_name(std::string_view name) {
+  return encode_message<wire::ActorName>([&](wire::ActorName::Builder out) {
+    std::memcpy(out.initName(static_cast<unsigned>(name.size())).begin(), name.data(), name.size());
   });
 }
 
 std::optional<hello> decode_hello(byte_view payload) {
   auto out = decode_message<wire::Hello>(payload, [](wire::Hello::Reader in) {
-    return hello{in.getProtocolVersion(), text_of(in.getCluster()), text_of(in.getNode()), in.getIncarnation()};
+    return hello{in.getProtocolVersion(), text_of(in.getCluster()), text_of(in.getNode()), in.getIncarnation(),
+                 in.getWindowBytes()};
   });
   if (out && (out->node.empty() || out->node.size() > max_name_bytes || out->cluster.size() > max_name_bytes))
     return std::nullopt;
@@ -120,14 +119,33 @@ std::optional<std::string> decode_refusal(byte_view payload) {
                                             [](wire::HelloRefused::Reader in) { return text_of(in.getReason()); });
 }
 
-std::optional<addressed> split_envelope(byte_view payload) {
-  std::size_t used = 0;
-  auto target = decode_message<wire::Envelope>(
-      payload, [](wire::Envelope::Reader in) { return text_of(in.getTarget()); }, &used);
-  if (!target || used > max_envelope_bytes || target->size() > max_name_bytes)
+std::optional<std::string> decode_name(byte_view payload) {
+  auto name =
+      decode_message<wire::ActorName>(payload, [](wire::ActorName::Reader in) { return text_of(in.getName()); });
+  if (!name || name->size() > max_name_bytes)
     return std::nullopt;
-  return addressed{*std::move(target), payload.subspan(used)};
+  return name;
 }
+
+namespace {
+
+/// One segment that is filled by a root struct without pointers, as in Cap'n Proto's encoding specification ("Structs",
+/// "Serialization over a stream"): nothing in it can lead anywhere. Small messages are of this shape and so many that
+/// the general reader's set-up would be most of their cost.
+bool is_plain_struct(const capnp::word* words, std::size_t count) {
+  std::uint32_t segments_less_one = 0, segment_words = 0;
+  std::uint64_t root = 0;
+  std::memcpy(&segments_less_one, words, 4);
+  std::memcpy(&segment_words, reinterpret_cast<const char*>(words) + 4, 4);
+  if (count < 2 || segments_less_one != 0 || segment_words != count - 1)
+    return false;
+  std::memcpy(&root, words + 1, 8);
+  const auto data_words = (root >> 32) & 0xffff, pointers = root >> 48;
+  // Kind 0, offset 0: the struct follows its pointer.
+  return (root & 0xffff'ffff) == 0 && pointers == 0 && data_words <= count - 2;
+}
+
+} // namespace
 
 bool well_formed(byte_view body) {
   if (body.empty())
@@ -136,6 +154,8 @@ bool well_formed(byte_view body) {
     return false;
   const auto* words = reinterpret_cast<const capnp::word*>(body.data());
   const auto count = body.size() / word_bytes;
+  if (is_plain_struct(words, count))
+    return true;
   capnp::ReaderOptions options;
   options.traversalLimitInWords = 2 * count + 16;
   options.nestingLimit = body_nesting_limit;

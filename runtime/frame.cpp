@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 namespace glocal::runtime {
 
@@ -17,23 +16,11 @@ const char* to_string(frame_errc code) {
   return "unknown";
 }
 
-void store_header(const frame_header& header, std::byte* out) noexcept {
-  std::memcpy(out, &header.payload_bytes, 4);
-  std::memcpy(out + 4, &header.kind, 2);
-  std::memcpy(out + 6, &header.type, 2);
-  std::memcpy(out + 8, &header.correlation, 8);
-}
-
 expected<frame_header, frame_errc> load_header(const std::byte* in, std::size_t payload_limit) noexcept {
-  frame_header header;
-  std::uint16_t type = 0;
-  std::memcpy(&header.payload_bytes, in, 4);
-  std::memcpy(&header.kind, in + 4, 2);
-  std::memcpy(&type, in + 6, 2);
-  std::memcpy(&header.correlation, in + 8, 8);
-  if (type > static_cast<std::uint16_t>(frame_type::control))
+  // Byte 7 is a part of the type, so that what a later version puts there is not mistaken for what it is now.
+  if (in[6] > static_cast<std::byte>(frame_type::control) || in[7] != std::byte{0})
     return unexpected{frame_errc::unknown_type};
-  header.type = static_cast<frame_type>(type);
+  const auto header = trusted_header(in);
   if (header.payload_bytes > payload_limit)
     return unexpected{frame_errc::too_large};
   if (header.payload_bytes % 8 != 0)
@@ -41,23 +28,38 @@ expected<frame_header, frame_errc> load_header(const std::byte* in, std::size_t 
   return header;
 }
 
-void append_frame(std::vector<char>& out, frame_header header, byte_view first, byte_view second) {
-  header.payload_bytes = static_cast<std::uint32_t>(first.size() + second.size());
-  const auto begin = out.size();
+void append_frame(std::vector<char>& out, frame_header header, byte_view payload) {
+  header.payload_bytes = static_cast<std::uint32_t>(payload.size());
+  const auto begin = out.size(), size = frame_header_bytes + payload.size();
+  if (out.capacity() - begin < size)
+    out.reserve(std::max(2 * out.capacity(), begin + size));
   std::byte raw[frame_header_bytes];
   store_header(header, raw);
   const auto append = [&out](byte_view part) {
     const auto* chars = reinterpret_cast<const char*>(part.data());
     out.insert(out.end(), chars, chars + part.size());
   };
-  if (out.capacity() - begin < frame_header_bytes + header.payload_bytes)
-    out.reserve(std::max(2 * out.capacity(), begin + frame_header_bytes + header.payload_bytes));
   append(raw);
-  append(first);
-  append(second);
+  append(payload);
 }
 
-bool frame_decoder::take(byte_view& chunk, std::size_t size) {
+frame_cutter::run_length frame_cutter::measure(byte_view chunk) const noexcept {
+  run_length out;
+  while (chunk.size() - out.bytes >= frame_header_bytes) {
+    const auto header = load_header(chunk.data() + out.bytes, payload_limit_);
+    if (!header) {
+      out.error = header.error();
+      break;
+    }
+    const auto size = frame_header_bytes + header->payload_bytes;
+    if (chunk.size() - out.bytes < size || (out.bytes > 0 && out.bytes + size > run_bytes_))
+      break;
+    out.bytes += size;
+  }
+  return out;
+}
+
+bool frame_cutter::take(byte_view& chunk, std::size_t size) {
   if (partial_.size() < size) {
     const auto count = std::min(size - partial_.size(), chunk.size());
     partial_.insert(partial_.end(), chunk.begin(), chunk.begin() + static_cast<std::ptrdiff_t>(count));

@@ -31,18 +31,27 @@ bytes pattern(std::size_t size) {
   return out;
 }
 
-std::vector<received> decode_all(frame_decoder& decoder, byte_view chunk) {
+frame_cutter cutter_of(std::size_t run_bytes = std::size_t{64} << 10) {
+  frame_cutter out;
+  out.accept_runs(run_bytes);
+  return out;
+}
+
+std::vector<received> cut_all(frame_cutter& cutter, byte_view chunk) {
   std::vector<received> out;
-  REQUIRE(decoder.feed(chunk, [&](const frame_header& header, byte_view payload) {
-    out.push_back({header, {payload.begin(), payload.end()}});
+  REQUIRE(cutter.feed(chunk, [&](byte_view run) {
+    for_each_frame(run, [&](const frame_header& header, byte_view payload) {
+      out.push_back({header, {payload.begin(), payload.end()}});
+      return true;
+    });
     return true;
   }));
   return out;
 }
 
 frame_errc error_of(byte_view stream) {
-  frame_decoder decoder;
-  const auto outcome = decoder.feed(stream, [](const frame_header&, byte_view) { return true; });
+  auto cutter = cutter_of();
+  const auto outcome = cutter.feed(stream, [](byte_view) { return true; });
   REQUIRE_FALSE(outcome);
   return outcome.error();
 }
@@ -64,22 +73,22 @@ TEST_CASE("a frame stream comes out as it went in, however it is cut") {
   std::vector<char> stream;
   std::vector<received> sent;
   for (const std::size_t size : {0u, 8u, 64u, 0u, 4096u, 70'000u, 16u}) {
-    const frame_header header{static_cast<std::uint32_t>(size), static_cast<std::uint16_t>(0xff00 + size % 100),
-                              static_cast<frame_type>(size % 5), size * 0x1'0000'0001u};
+    const frame_header header{static_cast<std::uint32_t>(size),     static_cast<std::uint16_t>(0xff00 + size % 100),
+                              static_cast<frame_type>(size % 5),    static_cast<std::uint16_t>(size % 4096),
+                              static_cast<std::uint16_t>(size % 7), static_cast<std::uint32_t>(size * 0x1'0001u)};
     const auto payload = pattern(size);
-    // Split anywhere: two parts are one payload.
-    append_frame(stream, header, byte_view{payload}.first(size / 2), byte_view{payload}.subspan(size / 2));
+    append_frame(stream, header, payload);
     sent.push_back({header, payload});
   }
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     INFO("seed " << seed);
     std::mt19937_64 random{seed};
     const std::size_t longest = std::size_t{1} << (random() % 18);
-    frame_decoder decoder;
+    auto cutter = cutter_of(std::size_t{1} << (random() % 18));
     std::vector<received> got;
     for (byte_view rest = view(stream); !rest.empty();) {
       const auto size = std::min<std::size_t>(rest.size(), 1 + random() % longest);
-      const auto more = decode_all(decoder, rest.first(size));
+      const auto more = cut_all(cutter, rest.first(size));
       got.insert(got.end(), more.begin(), more.end());
       rest = rest.subspan(size);
     }
@@ -91,8 +100,8 @@ TEST_CASE("a stream that ends inside a frame yields nothing of it") {
   std::vector<char> stream;
   append_frame(stream, {.kind = 1, .type = frame_type::cast}, pattern(64));
   for (std::size_t size = 0; size < stream.size(); ++size) {
-    frame_decoder decoder;
-    CHECK(decode_all(decoder, view(stream).first(size)).empty());
+    auto cutter = cutter_of();
+    CHECK(cut_all(cutter, view(stream).first(size)).empty());
   }
 }
 
@@ -105,46 +114,81 @@ TEST_CASE("a header that promises too much, half words or an unknown type is an 
   store_header({.type = static_cast<frame_type>(5)}, raw);
   CHECK(error_of(raw) == frame_errc::unknown_type);
   // The same when the header arrives byte by byte.
-  frame_decoder decoder;
+  auto cutter = cutter_of();
   bool failed = false;
   for (const auto one : raw)
-    failed = failed || !decoder.feed({&one, 1}, [](const frame_header&, byte_view) { return true; });
+    failed = failed || !cutter.feed({&one, 1}, [](byte_view) { return true; });
   CHECK(failed);
 }
 
-TEST_CASE("a decoder stops when it is told to") {
+TEST_CASE("frames before a bad one are passed on, the bad one is an error") {
+  std::vector<char> stream;
+  append_frame(stream, {.kind = 1}, pattern(8));
+  append_frame(stream, {.kind = 2}, pattern(8));
+  stream.resize(stream.size() + frame_header_bytes, '\x7f');
+  auto cutter = cutter_of();
+  std::size_t bytes = 0;
+  CHECK_FALSE(cutter.feed(view(stream), [&](byte_view run) {
+    bytes += run.size();
+    return true;
+  }));
+  CHECK(bytes == 2 * (frame_header_bytes + 8));
+}
+
+TEST_CASE("runs are whole frames and no longer than asked for, but for a frame that is") {
+  std::vector<char> stream;
+  for (const std::size_t size : {8u, 8u, 8u, 200u, 8u})
+    append_frame(stream, {.kind = 1}, pattern(size));
+  auto cutter = cutter_of(60);
+  std::vector<std::size_t> runs;
+  CHECK(cutter.feed(view(stream), [&](byte_view run) {
+    runs.push_back(run.size());
+    return true;
+  }));
+  CHECK(runs == std::vector<std::size_t>{48, 24, 216, 24});
+}
+
+TEST_CASE("until the hello, frames come one by one and small") {
+  std::vector<char> stream;
+  append_frame(stream, {.kind = 1}, pattern(8));
+  append_frame(stream, {.kind = 2}, pattern(max_hello_bytes + 8));
+  // The first one changes what the second may be.
+  frame_cutter cutter;
+  std::vector<std::size_t> runs;
+  CHECK(cutter.feed(view(stream), [&](byte_view run) {
+    runs.push_back(run.size());
+    cutter.accept_runs(std::size_t{64} << 10);
+    return true;
+  }));
+  CHECK(runs.size() == 2);
+  frame_cutter stern;
+  CHECK_FALSE(stern.feed(view(stream), [](byte_view) { return true; }));
+}
+
+TEST_CASE("a cutter stops when it is told to") {
   std::vector<char> stream;
   for (int i = 0; i < 3; ++i)
     append_frame(stream, {.kind = 1}, pattern(8));
-  frame_decoder decoder;
+  auto cutter = cutter_of(8);
   int seen = 0;
-  CHECK(decoder.feed(view(stream), [&](const frame_header&, byte_view) { return ++seen < 2; }));
+  CHECK(cutter.feed(view(stream), [&](byte_view) { return ++seen < 2; }));
   CHECK(seen == 2);
 }
 
 TEST_CASE("what routers say to each other survives the wire") {
-  const hello greeting{protocol_version, "cluster", "e1", 42};
+  const hello greeting{protocol_version, "cluster", "e1", 42, 4096};
   CHECK(decode_hello(encode(greeting)) == greeting);
   const failure problem{transport_errc::no_such_actor, "nobody@e1"};
   CHECK(decode_failure(encode(problem)) == problem);
   CHECK(decode_refusal(encode_refusal("wrong cluster")) == "wrong cluster");
-  auto payload = encode_envelope("edge/e1/service/web");
-  const auto envelope_size = payload.size();
-  const auto body = encode_envelope("this stands for a body");
-  payload.insert(payload.end(), body.begin(), body.end());
-  const auto split = split_envelope(payload);
-  REQUIRE(split);
-  CHECK(split->target == "edge/e1/service/web");
-  CHECK(copy(split->body) == body);
-  CHECK(envelope_size <= max_envelope_bytes);
-  CHECK(encode_envelope(std::string(max_name_bytes, 'x')).size() <= max_envelope_bytes);
+  CHECK(decode_name(encode_name("edge/e1/service/web")) == "edge/e1/service/web");
 }
 
 TEST_CASE("long texts are cut, names that are too long are refused") {
   CHECK(decode_refusal(encode_refusal(std::string(5000, 'x')))->size() == max_text_bytes);
   CHECK_FALSE(decode_hello(encode(hello{protocol_version, "c", std::string(max_name_bytes + 1, 'n'), 1})));
   CHECK_FALSE(decode_hello(encode(hello{protocol_version, "c", "", 1})));
-  CHECK_FALSE(split_envelope(encode_envelope(std::string(max_name_bytes + 1, 'n'))));
+  CHECK_FALSE(decode_name(encode_name(std::string(max_name_bytes + 1, 'n'))));
 }
 
 TEST_CASE("a failure code of a later version means refused") {
@@ -154,7 +198,7 @@ TEST_CASE("a failure code of a later version means refused") {
 
 TEST_CASE("cut messages are refused at every length") {
   const auto greeting = encode(hello{protocol_version, "cluster", "e1", 42});
-  const auto body = encode_envelope("a body");
+  const auto body = encode_name("a body");
   for (std::size_t size = 0; size < greeting.size(); ++size)
     CHECK_FALSE(decode_hello(byte_view{greeting}.first(size)));
   for (std::size_t size = 1; size < body.size(); ++size)
@@ -171,6 +215,11 @@ TEST_CASE("a body whose pointers leave it, loop or amplify is not well formed") 
   };
   CHECK(well_formed(words({table(1), 0})));
   CHECK(well_formed(words({table(2), structure(0, 1, 0), 7})));
+  // Structs without pointers take a short way: it must not be wider.
+  CHECK_FALSE(well_formed(words({table(2), structure(0, 2, 0), 7})));
+  CHECK_FALSE(well_formed(words({table(3), structure(0, 1, 0), 7})));
+  CHECK(well_formed(words({table(3), structure(0, 1, 0), 7, 7})));
+  CHECK_FALSE(well_formed(words({table(2) | 1, structure(0, 1, 0), 7})));
   SECTION("past its end") {
     CHECK_FALSE(well_formed(words({table(1), structure(0, 1, 0)})));
   }

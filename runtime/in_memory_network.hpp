@@ -2,9 +2,10 @@
 // The transport within one process, for simulation and tests: the same rules as TCP, without sockets.
 //
 // Frames are encoded and decoded as on a socket, so what works here works there. Connections are instantaneous and
-// per pair of nodes; each direction is first in, first out, also when delayed. Under the deterministic scheduler a run
+// per pair of nodes; each direction is first in, first out, also when delayed. Routers take what comes from peers, so
+// that the scheduler's seed decides in which order connections are served. Under the deterministic scheduler a run
 // is a function of the seed: no clock and no random source but the actor system's virtual time and the fault plan.
-// Threading: thread-safe; fault plans are called from the routers' threads, one call at a time.
+// Threading: thread-safe; fault plans are called from the senders' threads, one call at a time.
 
 #include "runtime/transport.hpp"
 
@@ -18,7 +19,7 @@
 
 namespace glocal::runtime {
 
-/// A frame about to cross the network.
+/// A message about to cross the network. What the two ends of a connection say to each other is not subject to faults.
 struct frame_event {
   std::string from, to;
   /// Kind of the message; reply says whether it answers a request.
@@ -31,6 +32,8 @@ struct frame_verdict {
   bool drop = false;
   /// Later frames of the same direction wait behind it, as on a TCP connection.
   std::chrono::milliseconds delay{0};
+  /// It arrives twice.
+  bool duplicate = false;
 };
 
 /// Decides about each frame; deterministic plans make deterministic runs.

@@ -6,6 +6,7 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,6 +30,12 @@ expected<addresses, std::string> numeric_address(const std::string& host, std::u
 
 std::string kernel_reason(int code) {
   return std::generic_category().message(code);
+}
+
+/// What is small and waits for company would wait for the peer's delayed acknowledgement, 40 ms; outbox.hpp coalesces.
+void send_at_once(int fd) {
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 } // namespace
@@ -68,12 +75,29 @@ expected<int, std::string> start_connecting(const std::string& host, std::uint16
   const int fd = ::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0)
     return unexpected{kernel_reason(errno)};
+  send_at_once(fd);
   if (::connect(fd, address.ai_addr, address.ai_addrlen) != 0 && errno != EINPROGRESS) {
     const auto reason = kernel_reason(errno);
     ::close(fd);
     return unexpected{reason};
   }
   return fd;
+}
+
+expected<int, int> accept_waiting(int listener) {
+  const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd < 0)
+    return unexpected{errno};
+  send_at_once(fd);
+  return fd;
+}
+
+std::string socket_error(int fd) {
+  int code = 0;
+  socklen_t size = sizeof code;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size) != 0 || code == 0)
+    return {};
+  return kernel_reason(code);
 }
 
 } // namespace glocal::runtime

@@ -255,7 +255,7 @@ TEST_CASE("a supervisor that is killed takes its children along") {
 }
 
 TEST_CASE("main sees the end of the top supervisor, with worker threads") {
-  system_config config{system_options{.node = "n", .network = false}};
+  system_config config{system_options{.node = "n"}};
   caf::actor_system system{config};
   const auto log = make_log();
   const auto names = std::make_shared<directory>();

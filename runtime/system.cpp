@@ -3,7 +3,6 @@
 #include "runtime/errors.hpp"
 
 #include <caf/exit_reason.hpp>
-#include <caf/io/middleman.hpp>
 #include <caf/scoped_actor.hpp>
 
 namespace glocal::runtime {
@@ -16,10 +15,6 @@ system_config::system_config(const system_options& options)
   set("scheduler.max-throughput", options.max_throughput);
   set("logger.console", caf::atom("none"));
   set("logger.file-verbosity", caf::atom("quiet"));
-  // Threads that deserialise for CAF's own remoting, which is not used.
-  set("middleman.workers", std::size_t{0});
-  if (options.network && !options.deterministic)
-    load<caf::io::middleman>();
   add_error_category(caf::atom("transport"), [](std::uint8_t code, caf::atom_value, const caf::message&) {
     return std::string{to_string(static_cast<transport_errc>(code))};
   });

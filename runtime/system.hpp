@@ -24,9 +24,7 @@ struct system_options {
   /// Messages an actor handles before the next one has its turn. Unlimited would let an actor that sends to itself
   /// starve all others of its worker.
   std::size_t max_throughput = 100;
-  /// Loads the broker back-end that spawn_tcp_transport needs (one more thread).
-  bool network = true;
-  /// caf::scheduler::test_coordinator instead of threads: one message at a time, virtual time. Implies no network.
+  /// caf::scheduler::test_coordinator instead of threads: one message at a time, virtual time.
   bool deterministic = false;
 };
 

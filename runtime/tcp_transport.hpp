@@ -1,13 +1,14 @@
 #pragma once
 // The transport between processes: one TCP connection per pair of nodes, frames as in frame.hpp.
 //
-// The router is one broker that owns all connections of the node: all brokers share CAF's one I/O thread, so an actor
-// per connection would add a hop to every message and no parallelism. It connects on demand, says hello, keeps the
-// connection alive with heartbeats and comes back after a loss while somebody is interested.
+// One thread with epoll reads all connections of the node and writes what their senders did not write themselves. It
+// connects on demand, says hello, keeps connections alive with heartbeats and comes back after a loss while somebody is
+// interested.
 // When both sides connect at once, the connection made by the node with the lower name stays.
 // Threading: the functions here may be called from any thread that is no actor.
 
 #include "base/expected.hpp"
+#include "runtime/stream_filter.hpp"
 #include "runtime/transport.hpp"
 
 #include <caf/actor_system.hpp>
@@ -33,6 +34,8 @@ struct tcp_transport_options {
   std::vector<tcp_peer> peers = {};
   transport_limits limits = {};
   std::shared_ptr<glocal::runtime::directory> directory = nullptr;
+  /// Encryption of each connection; none without it.
+  stream_filter_factory make_filter = nullptr;
 };
 
 struct tcp_transport {
@@ -44,7 +47,7 @@ struct tcp_transport {
 /// Starts the router of this node; it is in service when this returns. It ends by an exit message (stop_and_wait) and
 /// then fails all that is outstanding.
 /// @error text for the operator: the address and why it can't be listened on.
-/// REQUIRES: `system` has the network module; `options.directory` is set.
+/// REQUIRES: `options.directory` is set.
 [[nodiscard]] expected<tcp_transport, std::string> spawn_tcp_transport(caf::actor_system& system,
                                                                        const tcp_transport_options& options);
 

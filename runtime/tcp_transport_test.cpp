@@ -10,7 +10,7 @@
 
 #include <catch2/catch.hpp>
 
-#include <caf/io/all.hpp>
+#include <caf/all.hpp>
 
 #include <future>
 #include <thread>
@@ -72,7 +72,10 @@ struct world {
 
   static tcp_peer at(const std::string& name, std::uint16_t port) { return {name, "127.0.0.1", port}; }
   static void introduce(const tcp_transport& to, const std::string& name, std::uint16_t port) {
-    caf::anon_send(to.transport.router, add_peer_atom_v, name, std::string{"127.0.0.1"}, port);
+    // A request, so that it is known when this returns.
+    caf::scoped_actor self{to.transport.router.home_system()};
+    self->request(to.transport.router, caf::infinite, add_peer_atom_v, name, std::string{"127.0.0.1"}, port)
+        .receive([] {}, [](const caf::error&) { FAIL("no router"); });
   }
 
   /// The reply, or the error.
@@ -150,43 +153,51 @@ public:
       raw = raw.subspan(static_cast<std::size_t>(count));
     }
   }
-  void send(const frame_header& header, byte_view first, byte_view second = {}) {
+  void send(const frame_header& header, byte_view payload) {
     std::vector<char> out;
-    append_frame(out, header, first, second);
+    append_frame(out, header, payload);
     send(std::as_bytes(std::span{out}));
   }
-  void say_hello(const hello& who) { send({.kind = control_kinds::hello, .type = frame_type::control}, encode(who)); }
+  void say_hello(hello who) {
+    who.window_bytes = transport_limits{}.window_bytes;
+    send({.kind = control_kinds::hello, .type = frame_type::control}, encode(who));
+  }
+  void give_name(std::uint16_t slot, std::string_view name) {
+    send({.kind = control_kinds::name, .type = frame_type::control, .target = slot}, encode_name(name));
+  }
 
   struct frame {
     frame_header header;
     bytes payload;
   };
-  /// The next frame that is no heartbeat; nothing at the end of the stream.
+  /// The next frame that is a message; nothing at the end of the stream.
   std::optional<frame> read() {
     for (;;) {
-      for (; !frames_.empty(); frames_.erase(frames_.begin()))
-        if (frames_.front().header.kind != control_kinds::heartbeat) {
-          auto out = std::move(frames_.front());
-          frames_.erase(frames_.begin());
+      while (!frames_.empty()) {
+        auto out = std::move(frames_.front());
+        frames_.erase(frames_.begin());
+        if (out.header.type != frame_type::control || out.header.kind == control_kinds::hello ||
+            out.header.kind == control_kinds::hello_refused)
           return out;
-        }
+      }
       pollfd wait{fd_, POLLIN, 0};
       REQUIRE(::poll(&wait, 1, 20'000) == 1);
       std::byte chunk[4096];
       const auto count = ::recv(fd_, chunk, sizeof chunk, 0);
       if (count <= 0)
         return std::nullopt;
-      REQUIRE(
-          decoder_.feed({chunk, static_cast<std::size_t>(count)}, [&](const frame_header& header, byte_view payload) {
-            frames_.push_back({header, {payload.begin(), payload.end()}});
-            return true;
-          }));
+      REQUIRE(cutter_.feed({chunk, static_cast<std::size_t>(count)}, [&](byte_view run) {
+        const auto header = trusted_header(run.data());
+        const auto payload = run.subspan(frame_header_bytes);
+        frames_.push_back({header, {payload.begin(), payload.end()}});
+        return true;
+      }));
     }
   }
 
 private:
   int fd_ = -1;
-  frame_decoder decoder_;
+  frame_cutter cutter_{max_payload_bytes};
   std::vector<frame> frames_;
 };
 
@@ -213,7 +224,7 @@ TEST_CASE("the largest body crosses a socket, a larger one does not") {
     body[i] = static_cast<std::byte>(i * 31);
   const auto answer = w.ask(a, {"b", "parrot"}, make_message(kinds::echo, byte_view{body}));
   REQUIRE(std::holds_alternative<wire_message>(answer));
-  CHECK(*std::get<wire_message>(answer).body == body);
+  CHECK(std::ranges::equal(std::get<wire_message>(answer).view(), body));
   const auto refused = w.ask(a, {"b", "parrot"}, make_message(kinds::echo, bytes(max_body_bytes + 8)));
   CHECK(as_transport_error(std::get<caf::error>(refused)) == transport_errc::too_large);
 }
@@ -291,7 +302,7 @@ TEST_CASE("hellos of another cluster, version or under a taken name are refused 
   };
   const row rows[] = {
       {"cluster", {protocol_version, "other", "b", 1}, "cluster 'other'"},
-      {"version", {protocol_version + 1, "test", "b", 1}, "protocol version 2"},
+      {"version", {protocol_version + 1, "test", "b", 1}, "protocol version 3"},
       {"name", {protocol_version, "test", "a", 1}, "is taken"},
   };
   std::uint64_t refusals = 0;
@@ -347,7 +358,7 @@ TEST_CASE("bytes that are no frames end their connection and no other") {
   }
   SECTION("a request instead of a hello") {
     raw_peer peer{a.port};
-    peer.send({.kind = kinds::echo, .type = frame_type::request, .correlation = 1}, encode_envelope("parrot"));
+    peer.send({.kind = kinds::echo, .type = frame_type::request, .correlation = 1}, encode_name("parrot"));
     CHECK_FALSE(peer.read());
     CHECK(w.stats(a).invalid_frames == ++invalid);
   }
@@ -368,28 +379,47 @@ TEST_CASE("bytes that are no frames end their connection and no other") {
       CHECK_FALSE(w.stats(a).peers.at("villain").connected);
       CHECK_FALSE(w.stats(a).peers.at("villain").last_reason.empty());
     };
-    const auto envelope = encode_envelope("parrot");
     after_hello([&](raw_peer& peer) { peer.send(payload_of_size(64)); });
     after_hello([&](raw_peer& peer) {
       std::byte raw[frame_header_bytes];
       store_header({.payload_bytes = max_payload_bytes + 8, .kind = kinds::echo}, raw);
       peer.send(raw);
     });
-    after_hello(
-        [&](raw_peer& peer) { peer.send({.kind = kinds::echo, .type = frame_type::request}, payload_of_size(64)); });
-    after_hello([&](raw_peer& peer) {
-      peer.send({.kind = kinds::echo, .type = frame_type::cast}, envelope, payload_of_size(64));
-    });
-    after_hello([&](raw_peer& peer) {
-      peer.send({.kind = kinds::echo, .type = frame_type::reply, .correlation = 77}, payload_of_size(64));
-    });
-    after_hello([&](raw_peer& peer) {
-      peer.send({.kind = kinds::echo, .type = frame_type::failure, .correlation = 77}, payload_of_size(64));
-    });
-    after_hello([&](raw_peer& peer) {
-      peer.send({.kind = kinds::malformed, .type = frame_type::request, .correlation = 1}, envelope,
-                encode_envelope("x"));
-    });
+    const auto to_parrot = [&](frame_header header, byte_view payload) {
+      after_hello([&](raw_peer& peer) {
+        peer.give_name(0, "parrot");
+        peer.send(header, payload);
+      });
+    };
+    to_parrot({.kind = kinds::echo, .type = frame_type::request, .correlation = 1}, payload_of_size(64));
+    to_parrot({.kind = kinds::echo, .type = frame_type::cast}, payload_of_size(64));
+    to_parrot({.kind = kinds::echo, .type = frame_type::reply, .correlation = 77}, payload_of_size(64));
+    to_parrot({.kind = kinds::echo, .type = frame_type::failure, .correlation = 77}, payload_of_size(64));
+    // A request without a number could not be answered.
+    to_parrot({.kind = kinds::echo, .type = frame_type::request}, encode_name("x"));
+    // Slots without a name.
+    to_parrot({.kind = kinds::echo, .type = frame_type::request, .target = 1, .correlation = 1}, encode_name("x"));
+    to_parrot({.kind = kinds::echo, .type = frame_type::cast, .target = no_name}, encode_name("x"));
+    // Names that are none, or have no slot.
+    to_parrot({.kind = control_kinds::name, .type = frame_type::control, .target = 1}, payload_of_size(64));
+    to_parrot({.kind = control_kinds::name, .type = frame_type::control, .target = 1}, encode_name(""));
+    to_parrot({.kind = control_kinds::name, .type = frame_type::control, .target = max_names}, encode_name("x"));
+    // Credit for what was not sent, and credit that is no number.
+    const std::uint64_t credit = 1;
+    to_parrot({.kind = control_kinds::credit, .type = frame_type::control}, std::as_bytes(std::span{&credit, 1}));
+    to_parrot({.kind = control_kinds::credit, .type = frame_type::control}, {});
+  }
+  SECTION("what its actor calls malformed: the requester learns it, then the connection ends") {
+    raw_peer peer{a.port};
+    peer.say_hello({protocol_version, "test", "villain", 1});
+    REQUIRE(peer.read());
+    peer.give_name(0, "parrot");
+    peer.send({.kind = kinds::malformed, .type = frame_type::request, .correlation = 1}, encode_name("x"));
+    const auto answer = peer.read();
+    REQUIRE(answer);
+    CHECK(decode_failure(answer->payload)->code == transport_errc::malformed);
+    CHECK_FALSE(peer.read());
+    CHECK(w.stats(a).invalid_frames == ++invalid);
   }
   CHECK(w.echo(b, "a") == "hello");
   CHECK(w.stats(b).peers.at("a").connects == 1);
@@ -401,14 +431,15 @@ TEST_CASE("a reply to nothing is ignored: a peer can only answer what it was ask
   raw_peer peer{a.port};
   peer.say_hello({protocol_version, "test", "b", 1});
   REQUIRE(peer.read());
-  peer.send({.kind = kinds::echo, .type = frame_type::reply, .correlation = 12345}, encode_envelope("surprise"));
-  peer.send({.kind = kinds::echo, .type = frame_type::request, .correlation = 5}, encode_envelope("parrot"),
-            encode_envelope("still here"));
+  peer.send({.kind = kinds::echo, .type = frame_type::reply, .correlation = 12345}, encode_name("surprise"));
+  peer.give_name(7, "parrot");
+  peer.send({.kind = kinds::echo, .type = frame_type::request, .target = 7, .correlation = 5},
+            encode_name("still here"));
   const auto answer = peer.read();
   REQUIRE(answer);
-  CHECK(answer->header ==
-        frame_header{static_cast<std::uint32_t>(answer->payload.size()), kinds::echo, frame_type::reply, 5});
-  CHECK(split_envelope(answer->payload)->target == "still here");
+  CHECK(answer->header == frame_header{static_cast<std::uint32_t>(answer->payload.size()), kinds::echo,
+                                       frame_type::reply, 0, no_name, 5});
+  CHECK(decode_name(answer->payload) == "still here");
 }
 
 TEST_CASE("a peer that falls silent is gone after the silence limit; one that says it lives is not") {
@@ -453,7 +484,6 @@ TEST_CASE("a connection that never says hello ends; so does one that is not answ
 TEST_CASE("a peer that does not read is overloaded, not a reason to run out of memory") {
   world w;
   auto limits = quick();
-  limits.max_queued_bytes = 4 * max_body_bytes;
   limits.silence_limit = 60s;
   const auto a = w.node("a", {}, limits);
   raw_peer deaf{a.port};
@@ -474,7 +504,7 @@ TEST_CASE("a peer that does not read is overloaded, not a reason to run out of m
   }
   CHECK(overloaded);
   CHECK(w.stats(a).lost_casts > 0);
-  CHECK(w.stats(a).peers.at("deaf").queued_bytes <= limits.max_queued_bytes + 2 * max_body_bytes);
+  CHECK(w.stats(a).peers.at("deaf").queued_bytes <= limits.window_bytes + max_body_bytes);
 }
 
 TEST_CASE("when both connect at once one connection stays and no request is lost") {

@@ -21,12 +21,11 @@ inline constexpr std::uint16_t echo = kind_ranges::test + 1, refuse = kind_range
 
 /// A message with a valid body that holds `text`.
 inline wire_message say(std::uint16_t kind, std::string_view text = "hello") {
-  return make_message(kind, encode_envelope(text));
+  return make_message(kind, encode_name(text));
 }
 /// The text of such a message.
 inline std::string heard(const wire_message& message) {
-  const auto split = split_envelope(message.view());
-  return split ? split->target : "(no text)";
+  return decode_name(message.view()).value_or("(no text)");
 }
 
 /// `3 from > to: kind or type`, one each; those that came back end with `returned`.

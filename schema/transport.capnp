@@ -11,6 +11,7 @@ struct Hello {
   cluster         @1 :Text;
   node            @2 :Text;
   incarnation     @3 :UInt64;   # grows with each start of the node
+  windowBytes     @4 :UInt64;   # what may be under way to the sender of this; see runtime/flow_control.hpp
 }
 
 struct HelloRefused {
@@ -18,9 +19,9 @@ struct HelloRefused {
   reason @0 :Text;
 }
 
-struct Envelope {
-  # Before the body of a request or a cast. Replies need none: their correlation id says it.
-  target @0 :Text;
+struct ActorName {
+  # What a slot of a connection's names stands for from now on.
+  name @0 :Text;
 }
 
 struct Failure {

@@ -413,7 +413,8 @@ void store_client::ask(std::size_t node, frame_kind kind, const shared_bytes& bo
                    ask(node, kind, body, deadline, then, otherwise);
                  }});
   };
-  runtime::request(this, transport_, address_of(node), runtime::wire_message{static_cast<std::uint16_t>(kind), body},
+  runtime::request(this, transport_, address_of(node),
+                   runtime::wire_message{static_cast<std::uint16_t>(kind), runtime::shared_slice{body}},
                    attempt_time(deadline))
       .then(
           [kind, retry, then](const runtime::wire_message& reply) {

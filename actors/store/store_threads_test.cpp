@@ -60,7 +60,7 @@ template <class What>
 int live_once(const std::filesystem::path& directory, What what, runtime::state_entries* disk_state = nullptr) {
   auto engine = store::open_rocksdb(directory, {"test", slots});
   REQUIRE(engine);
-  runtime::system_config config{{.node = "s1", .network = false}};
+  runtime::system_config config{{.node = "s1"}};
   caf::actor_system system{config};
   runtime::in_memory_network network;
   const auto directory_of_actors = std::make_shared<runtime::directory>();

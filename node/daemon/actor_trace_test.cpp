@@ -36,7 +36,7 @@ TEST_CASE("a trace over the API: started, read, stopped") {
   CHECK(read_actor_trace(actors, trace) == json{{"messages", json::array()}, {"dropped", 0}, {"end", nullptr}});
   for (int i = 0; i < 3; ++i)
     caf::anon_send(bird, runtime::wire_cast_atom_v, std::string{"far"},
-                   runtime::make_message(0x0101, runtime::encode_envelope("secret")));
+                   runtime::make_message(0x0101, runtime::encode_name("secret")));
   sim.run();
   const auto page = read_actor_trace(actors, trace);
   CHECK(page["end"] == "count");

@@ -167,6 +167,12 @@ void add_transport(exposition& out, const runtime::transport_stats& stats) {
        [](const auto& peer) { return peer.connects; });
   each("glocal_transport_queued_bytes", "gauge", "Bytes queued for the peer and not yet taken by the kernel.",
        [](const auto& peer) { return peer.queued_bytes; });
+  each("glocal_transport_under_way_bytes", "gauge", "Sent to the peer and not yet handled there.",
+       [](const auto& peer) { return peer.under_way_bytes; });
+  out.family("glocal_transport_peer_suspicion", "gauge",
+             "How likely the peer is gone (phi accrual): wrong once in 10^N heartbeats.");
+  for (const auto& [peer, state] : stats.peers)
+    out.add({{"peer", peer}}, state.suspicion);
   each("glocal_transport_outstanding_requests", "gauge", "Requests the peer has not answered.",
        [](const auto& peer) { return peer.outstanding; });
   using traffic = runtime::transport_stats::traffic;

@@ -143,7 +143,9 @@ json node_status(const status_sources& sources, const std::vector<actor_record>&
     peer_list.push_back({{"node", name},
                          {"state", peer.connected ? "up" : "down"},
                          {"reason", peer.last_reason},
-                         {"queued_bytes", peer.queued_bytes}});
+                         {"suspicion", peer.suspicion},
+                         {"queued_bytes", peer.queued_bytes},
+                         {"under_way_bytes", peer.under_way_bytes}});
   const auto uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - sources.started).count();
   json out{{"node", sources.self.name}, {"roles", roles},    {"pid", ::getpid()}, {"uptime_s", uptime},
            {"version", GLOCAL_VERSION}, {"peers", peer_list}};
