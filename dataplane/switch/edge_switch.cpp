@@ -288,7 +288,7 @@ void edge_switch::miss_on_attachment(arrival& in) noexcept {
   counters_.classifier_lookups.add(rules_ != nullptr ? 1 : 0);
   const auto matched = classify(in);
   if (in.frame.is_traced()) [[unlikely]]
-    tracer_.classified(in.frame, matched);
+    tracer_.classified(in.frame, in.parsed, matched);
   if (!matched)
     return install_by_eid(in);
   switch (static_cast<rule_action>(matched->action)) {

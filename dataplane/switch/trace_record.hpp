@@ -24,7 +24,7 @@ enum class trace_step : std::uint8_t {
   // Match
   hit,       ///< detail: entry_kind; spi: path, si: position, reverse: for on_path
   miss,      ///<
-  rule,      ///< value: cookie; detail: rule_action; priority
+  rule,      ///< value: cookie; detail: rule_action; priority; what is known of the packet, as for received
   no_rule,   ///<
   installed, ///< entries for it were made here; detail: entry_kind
   // Wait
