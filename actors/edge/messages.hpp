@@ -92,8 +92,8 @@ struct foretold_decision {
   dataplane::drop_reason refusal = dataplane::drop_reason::decision_refused;
 };
 
-/// API → switch agent: traces packets. Answered with the session's id, or an error that says what is wrong: a trace
-/// runs already, no such port.
+/// API → switch agent: traces packets. Answered with the session's id, whose low 24 bits are the upper ones of its
+/// packets' trace ids, or an error that says what is wrong: a trace runs already, no such port.
 struct begin_trace {
   dataplane::trace_filter filter;
   /// A port's name; empty: any.

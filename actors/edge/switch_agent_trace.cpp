@@ -58,7 +58,6 @@ caf::result<std::uint64_t> switch_agent::begin(const begin_trace& wanted) {
   std::random_device entropy;
   start_trace order;
   auto& session = order.session;
-  session.id = std::uint64_t{entropy()} << 20 | 1; // exact in a JSON number
   session.filter = wanted.filter;
   if (!wanted.port.empty()) {
     const auto port = port_named(wanted.port);
@@ -69,6 +68,8 @@ caf::result<std::uint64_t> switch_agent::begin(const begin_trace& wanted) {
   session.packets = wanted.packets;
   session.until_ns = nanoseconds(now + wanted.duration);
   session.id_prefix = (entropy() & 0xff'ffff) | 1;
+  // So that who knows the session knows its packets; 52 bits, exact in any JSON number.
+  session.id = std::uint64_t{entropy() & 0xfff'ffff} << 24 | session.id_prefix;
   session.drops_only = wanted.drops_only;
   session.anywhere = wanted.anywhere;
   const auto was_running = book.last_session().is_running;

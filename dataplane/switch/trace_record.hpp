@@ -92,7 +92,7 @@ struct trace_filter {
 struct trace_session {
   static constexpr std::uint32_t max_packets = 1000;
 
-  /// Returned in session_ended.
+  /// Returned in session_ended; opaque here.
   std::uint64_t id = 0;
   trace_filter filter;
   /// 1 to max_packets.
