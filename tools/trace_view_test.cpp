@@ -187,7 +187,7 @@ json two_edges() {
           step("01", 601, "sub", "sent", {{"port", "underlay"}})};
 }
 
-std::string outcome_of(const json& steps) {
+std::string outcome_of(const std::vector<json>& steps) {
   const auto packets = traced_packets(steps);
   REQUIRE(packets.size() == 1);
   const auto& outcome = packets[0]["outcome"];

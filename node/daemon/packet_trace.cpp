@@ -46,7 +46,9 @@ std::uint64_t number_of(const json& body, const char* key, std::uint64_t most, s
   const auto found = body.find(key);
   if (found == body.end() || found->is_null())
     return absent;
-  if (!found->is_number_unsigned() || found->get<std::uint64_t>() > most)
+  const bool is_negative =
+      !found->is_number_integer() || (!found->is_number_unsigned() && found->get<std::int64_t>() < 0);
+  if (is_negative || found->get<std::uint64_t>() > most)
     throw api_refusal{400, std::string{"'"} + key + "' is to be a number, 0 to " + std::to_string(most)};
   return found->get<std::uint64_t>();
 }
