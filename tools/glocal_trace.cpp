@@ -242,7 +242,7 @@ private:
         ready.push_back(std::move(one));
     }
     std::stable_sort(ready.begin(), ready.end(), [](const json& a, const json& b) {
-      return number(a["steps"][0]["t_ns"]) < number(b["steps"][0]["t_ns"]);
+      return a["steps"][0]["t_ns"].get<std::int64_t>() < b["steps"][0]["t_ns"].get<std::int64_t>();
     });
     for (auto& one : ready) {
       if (printed_ >= options_.count)

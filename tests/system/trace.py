@@ -58,6 +58,20 @@ def names_the_rule(step):
     return pathlib.Path(name).resolve() == CONFIG.resolve() and "destination_ports: 80" in text
 
 
+def await_candidates(patience_s=20):
+    """Until the deciding edge knows all instances: digests grow as instances come up."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        decided = [one for one in simulate(f"tcp {SUBSCRIBER}:45000 > {GOOD}:80") if one["what"] == "decided"]
+        known = {one["class"]: tuple(sorted(each["instance"] for each in one["candidates"])) for each_step in decided
+                 for one in each_step["choices"]}
+        if known == CLASSES:
+            return
+        if time.monotonic() > deadline:
+            raise Failure(f"the edge does not know all instances: {known}")
+        time.sleep(0.2)
+
+
 def check_first_packet(report):
     trace = Live(f"tcp {SUBSCRIBER} > {GOOD}:80 flags=syn,-ack", "--count", 1)
     fetch("--local-port", "45001")
@@ -209,6 +223,7 @@ def run(report, directory):
     glocal("up", CONFIG)
     await_edges(EDGES, "web")
     web.start()
+    await_candidates()
     check_first_packet(report)
     check_both_directions(report)
     check_drops(report)
