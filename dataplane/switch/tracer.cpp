@@ -270,7 +270,8 @@ void tracer::missed(const packet& frame) noexcept {
   write(make(frame, trace_step::miss));
 }
 
-void tracer::classified(const packet& frame, const parsed_packet& parsed, const std::optional<rule_outcome>& matched) noexcept {
+void tracer::classified(const packet& frame, const parsed_packet& parsed,
+                        const std::optional<rule_outcome>& matched) noexcept {
   auto record = make(frame, matched ? trace_step::rule : trace_step::no_rule);
   if (matched) {
     describe(record, parsed, 0);

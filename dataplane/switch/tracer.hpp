@@ -55,7 +55,8 @@ public:
   // Steps. REQUIRES: frame.is_traced().
   void hit(const packet& frame, const flow& found, path_step step, std::uint32_t path) noexcept;
   void missed(const packet& frame) noexcept;
-  void classified(const packet& frame, const parsed_packet& parsed, const std::optional<rule_outcome>& matched) noexcept;
+  void classified(const packet& frame, const parsed_packet& parsed,
+                  const std::optional<rule_outcome>& matched) noexcept;
   void installed(const packet& frame, entry_kind what) noexcept;
   void asked(const packet& frame, packet_in_reason reason, std::uint64_t hold) noexcept;
   void held(const packet& frame) noexcept;
