@@ -146,6 +146,9 @@ struct cluster_config {
   /// `rloc` is filled in from the instance's node.
   std::vector<model::vnf_instance> instances;
   std::vector<model::service> services;
+  /// The file it was read from, by the name diagnostics carry, and per service the line of each of its matches there.
+  std::string file;
+  std::vector<std::vector<std::uint32_t>> match_lines;
 
   /// Null when there is none of that name.
   [[nodiscard]] const node_config* find_node(std::string_view node) const noexcept;
@@ -158,7 +161,7 @@ struct cluster_config {
 };
 
 /// Encapsulation needs this much room between the attachments' and the underlay's MTU: outer Ethernet is not counted,
-/// IPv6 40 + UDP 8 + LISP-GPE 8 + NSH 8 + inner Ethernet 14 + VLAN 4 = 82, rounded up.
+/// IPv6 40 + UDP 8 + LISP-GPE 8 + NSH 8 and 12 for a trace id + inner Ethernet 14 + VLAN 4 = 94, rounded up.
 inline constexpr std::uint16_t encapsulation_room_bytes = 100;
 
 /// Bounds on the file; above them nothing is parsed.

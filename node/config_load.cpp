@@ -48,8 +48,12 @@ public:
          [&](auto& v) { list(v, "VNF classes", out.vnf_classes, [&](auto& e, auto& to) { vnf_class(e, to); }); });
     with(root, "instances",
          [&](auto& v) { list(v, "instances", out.instances, [&](auto& e, auto& to) { instance(e, to); }); });
-    with(root, "services",
-         [&](auto& v) { list(v, "services", out.services, [&](auto& e, auto& to) { service(e, to); }); });
+    with(root, "services", [&](auto& v) {
+      list(v, "services", out.services, [&](auto& e, auto& to) {
+        service(e, to);
+        out.match_lines.push_back(std::exchange(match_lines_, {}));
+      });
+    });
     for (auto& instance : out.instances)
       if (const auto* at = out.find_node(instance.node); at != nullptr && at->underlay)
         instance.rloc = at->underlay->rloc.address;
@@ -214,6 +218,7 @@ private:
       return;
     for (const auto child : v.children) {
       match(tree_.at(child), out);
+      match_lines_.resize(out.size(), tree_.at(child).line);
       if (out.size() > max_matches_per_service) {
         report_.error(tree_.at(child),
                       "more than " + std::to_string(max_matches_per_service) + " rules, lists of ports multiplied out",
@@ -279,6 +284,8 @@ private:
 
   /// Of the cluster file, with its slash; empty for the current one.
   const std::string directory_;
+  /// Of the service being read.
+  std::vector<std::uint32_t> match_lines_;
 };
 
 } // namespace
@@ -289,6 +296,7 @@ expected<cluster_config, std::vector<diagnostic>> load_cluster(std::string_view 
     return unexpected{std::vector{tree.error()}};
   config_report report{*tree, file};
   auto config = loader{*tree, report, file}.load();
+  config.file = file;
   if (tree->root().what == yaml_value::kind::map)
     check_config(config, report);
   if (auto found = report.take(); !found.empty())

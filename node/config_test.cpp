@@ -104,6 +104,8 @@ TEST_CASE("a sound cluster file becomes values") {
   CHECK(web.matches[0].destination_ports == dataplane::l4_port_range{80, 80});
   CHECK(web.matches[1].destination_ports == dataplane::l4_port_range{8000, 8080});
   CHECK(web.matches[1].protocol == ip_protocol::tcp);
+  CHECK(lab.file == "lab.yaml");
+  CHECK(lab.match_lines == std::vector<std::vector<std::uint32_t>>{{29, 29}});
   CHECK(lab.instances[0].rloc == parse_ip("172.16.2.2").value());
   CHECK(lab.nodes_with(role::edge).size() == 2);
   CHECK(lab.instances_at("east").size() == 1);

@@ -218,6 +218,47 @@ int main(int argc, char** argv) {
   sub->add_option("NAME", text, "as 'actors ls' shows it")->required();
   sub->callback([&] { result = actors_kill(looking, text); });
 
+  trace_options following;
+  std::string live, simulated;
+  sub = command(app, "trace", "Show what happens to packets, step by step over all edges, or what would happen to one",
+                "  glocal trace --live 'tcp 10.1.0.7 > any:80' --count 3\n"
+                "  glocal trace --live 'tcp any > any:80 flags=syn,-ack'        only first packets\n"
+                "  glocal trace --live 'any 10.1.0.7 <> any' --at sub-edge      both directions, at one edge\n"
+                "  glocal trace --live any --drops --for 1min                     dropped packets, with their reasons\n"
+                "  glocal trace --simulate 'tcp 10.1.0.7:51514 > 203.0.113.9:80' --at sub-edge\n"
+                "  glocal trace --simulate 'udp 8.8.8.8:1 > 9.9.9.9:53' --at sub-edge --port subscribers\n\n"
+                "A packet is PROTOCOL ADDRESS:PORT > ADDRESS:PORT [vlan=N] [dscp=N] [ttl=N] [flags=syn,ack], a filter\n"
+                "[PROTOCOL] [PREFIX:PORTS > PREFIX:PORTS] [vlan=N] [dscp=N] [icmp_type=N] [flags=syn,-ack] [tenant=N]\n"
+                "[port=NAME]; 'any' stands for a protocol or a prefix, '<>' for both directions.");
+  add_cluster(sub, following.cluster);
+  add_format(sub, following.format);
+  auto* live_option = sub->add_option("--live", live, "follow packets of this filter")->option_text("FILTER");
+  auto* simulate_option =
+      sub->add_option("--simulate", simulated, "say what would happen to this packet; nothing is sent or changed")
+          ->option_text("PACKET");
+  live_option->excludes(simulate_option);
+  sub->add_option("--at,--node", following.at, "at this edge; without, --live is at all")->option_text("EDGE");
+  sub->add_option("--port", following.port, "with --simulate: by which port it comes; else by the source's attachment")
+      ->option_text("NAME")
+      ->needs(simulate_option);
+  sub->add_option("--count", following.count, "with --live: how many packets")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str()
+      ->needs(live_option);
+  sub->add_option("--for", following.seconds, "with --live: how long at most: 5s, 2min; a plain number is seconds")
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"ms", 1e-3}, {"s", 1}, {"min", 60}}))
+      ->check(CLI::Range(1.0, 600.0))
+      ->default_str("30s")
+      ->option_text("TIME")
+      ->needs(live_option);
+  sub->add_flag("--drops", following.drops, "with --live: only packets that are dropped")->needs(live_option);
+  sub->add_flag("--replace", following.replace, "with --live: end a trace that runs already")->needs(live_option);
+  sub->callback([&, live_option, simulate_option] {
+    if (live_option->count() == 0 && simulate_option->count() == 0)
+      throw CLI::RequiredError("--live or --simulate");
+    result = simulate_option->count() > 0 ? trace_simulate(following, simulated) : trace_live(following, live);
+  });
+
   sub = command(app, "metrics", "Print what nodes count, as Prometheus reads it",
                 "  glocal metrics --node sub-edge\n  glocal metrics --node dc1 | grep drops_total");
   add_cluster(sub, cluster);

@@ -84,6 +84,25 @@ struct actor_trace_options {
 };
 int actors_trace(const actor_trace_options& options);
 
+struct trace_options {
+  std::string cluster;
+  output format = output::table;
+  /// The edge; empty: all.
+  std::string at;
+  /// Of a simulated packet: the port it comes by; empty: the attachment its source is of.
+  std::string port;
+  /// Packets, and how long to wait for them.
+  std::size_t count = 10;
+  double seconds = 30;
+  bool drops = false;
+  /// Instead of a trace that runs already.
+  bool replace = false;
+};
+/// Shows what happens to packets `filter` (tools/trace_text.hpp) is about.
+int trace_live(const trace_options& options, const std::string& filter);
+/// Shows what would happen to `packet`.
+int trace_simulate(const trace_options& options, const std::string& packet);
+
 /// @param node empty: all, one after the other.
 int metrics(const std::string& cluster, const std::string& node);
 /// Shows the level of the nodes' logs, changed to `level` unless that is empty.

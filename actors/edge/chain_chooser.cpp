@@ -11,7 +11,7 @@ void chain_chooser::update(const model::class_digest& digest) {
   std::vector<candidate> fresh;
   fresh.reserve(digest.candidates.size());
   for (const auto& published : digest.candidates) {
-    candidate next{published.instance, published.flows, 0, 0};
+    candidate next{published.instance, published.flows, 0, 0, published.node, published.rate_pps};
     const auto known = std::find_if(state.candidates.begin(), state.candidates.end(),
                                     [&](const candidate& old) { return old.name == published.instance; });
     if (known != state.candidates.end())
@@ -21,7 +21,8 @@ void chain_chooser::update(const model::class_digest& digest) {
   state.candidates = std::move(fresh);
 }
 
-expected<std::vector<std::string>, no_candidate> chain_chooser::choose(const std::vector<std::string>& classes) {
+expected<std::vector<std::string>, no_candidate> chain_chooser::choose(const std::vector<std::string>& classes,
+                                                                       explanation* why) {
   for (const auto& vnf_class : classes) {
     const auto found = classes_.find(vnf_class);
     if (found == classes_.end() || found->second.candidates.empty())
@@ -30,7 +31,17 @@ expected<std::vector<std::string>, no_candidate> chain_chooser::choose(const std
   std::vector<std::string> instances;
   instances.reserve(classes.size());
   for (const auto& vnf_class : classes) {
-    auto& chosen = pick(classes_.find(vnf_class)->second);
+    auto& state = classes_.find(vnf_class)->second;
+    const auto how = pick(state);
+    if (why != nullptr) {
+      auto& seen = why->emplace_back();
+      for (std::size_t i = 0; i < state.candidates.size(); ++i) {
+        const auto& each = state.candidates[i];
+        seen.push_back({each.name, each.node, each.published, each.previous_choices + each.choices, each.rate_pps,
+                        i == how.first || i == how.second, i == how.chosen});
+      }
+    }
+    auto& chosen = state.candidates[how.chosen];
     ++chosen.choices;
     instances.push_back(chosen.name);
   }
@@ -44,15 +55,15 @@ void chain_chooser::forget(const std::vector<std::string>& instances) {
         --candidate.choices;
 }
 
-chain_chooser::candidate& chain_chooser::pick(class_state& state) {
-  auto& all = state.candidates;
+chain_chooser::picked chain_chooser::pick(class_state& state) {
+  const auto& all = state.candidates;
   if (policy_ == model::policy::round_robin)
-    return all[state.next++ % all.size()];
+    return {state.next++ % all.size()};
   const auto first = random_() % all.size();
   if (all.size() == 1)
-    return all[first];
+    return {first, first, first};
   const auto second = (first + 1 + random_() % (all.size() - 1)) % all.size();
-  return all[second].load() < all[first].load() ? all[second] : all[first];
+  return {all[second].load() < all[first].load() ? second : first, first, second};
 }
 
 model::path_id first_path_id(const std::string& service, const std::vector<std::string>& instances) {

@@ -21,6 +21,19 @@ struct no_candidate {
   std::string vnf_class;
 };
 
+/// An instance as a choice saw it.
+struct weighed_candidate {
+  std::string instance, node;
+  /// Load: flows as published, and own choices since that are not in it yet.
+  std::uint64_t flows = 0, own_choices = 0;
+  double rate_pps = 0;
+  /// Of two drawn at random the less loaded is chosen; round-robin draws none.
+  bool drawn = false, chosen = false;
+
+  bool operator==(const weighed_candidate&) const = default;
+};
+
+/// Copies choose alike from then on: a copy's choice foretells the original's.
 class chain_chooser {
 public:
   chain_chooser(model::policy policy, std::uint64_t seed) : policy_{policy}, random_{seed} {}
@@ -28,8 +41,12 @@ public:
   /// A newer digest of a class; an empty one means no healthy instance is known.
   void update(const model::class_digest& digest);
 
-  /// One instance per class, in order, and counts the choice. Cost: O(classes).
-  [[nodiscard]] expected<std::vector<std::string>, no_candidate> choose(const std::vector<std::string>& classes);
+  /// Why a choice fell as it did: for each class of the chain, all candidates before the choice was counted.
+  using explanation = std::vector<std::vector<weighed_candidate>>;
+
+  /// One instance per class, in order, and counts the choice. Cost: O(classes); with `why`, O(candidates).
+  [[nodiscard]] expected<std::vector<std::string>, no_candidate> choose(const std::vector<std::string>& classes,
+                                                                        explanation* why = nullptr);
 
   /// A choice that was not used after all (another edge's decision won): it no longer counts.
   void forget(const std::vector<std::string>& instances);
@@ -38,6 +55,8 @@ private:
   struct candidate {
     std::string name;
     std::uint64_t published = 0, previous_choices = 0, choices = 0;
+    std::string node;
+    double rate_pps = 0;
 
     [[nodiscard]] std::uint64_t load() const noexcept { return published + previous_choices + choices; }
   };
@@ -46,7 +65,12 @@ private:
     std::size_t next = 0;
   };
 
-  candidate& pick(class_state& state);
+  struct picked {
+    std::size_t chosen = 0;
+    /// Equal when there is one candidate; npos with round-robin.
+    std::size_t first = std::string::npos, second = std::string::npos;
+  };
+  picked pick(class_state& state);
 
   const model::policy policy_;
   std::mt19937_64 random_;

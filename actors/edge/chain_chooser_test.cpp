@@ -90,3 +90,24 @@ TEST_CASE("equal chains begin with equal path ids, which are even and inside 24 
   CHECK(next_path_id(0xfffffe) == 2);
   CHECK(next_path_id(2) == 4);
 }
+
+TEST_CASE("a choice explains itself, and a copy foretells it") {
+  chain_chooser chooser{model::policy::least_loaded, 7};
+  chooser.update({"firewall", {{"fw-1", "dc1", {}, 3, 10}, {"fw-2", "dc1", {}, 1, 20}, {"fw-3", "dc2", {}, 2, 30}}});
+  for (int i = 0; i < 20; ++i) {
+    auto copy = chooser;
+    chain_chooser::explanation why;
+    const auto foretold = copy.choose({"firewall"}, &why);
+    REQUIRE(why.size() == 1);
+    REQUIRE(why[0].size() == 3);
+    CHECK(std::count_if(why[0].begin(), why[0].end(), [](const auto& each) { return each.drawn; }) == 2);
+    const auto chosen = std::find_if(why[0].begin(), why[0].end(), [](const auto& each) { return each.chosen; });
+    REQUIRE(chosen != why[0].end());
+    CHECK(chosen->drawn);
+    for (const auto& other : why[0])
+      if (other.drawn)
+        CHECK(chosen->flows + chosen->own_choices <= other.flows + other.own_choices);
+    CHECK(foretold.value() == std::vector{chosen->instance});
+    CHECK(chooser.choose({"firewall"}).value() == foretold.value());
+  }
+}

@@ -171,6 +171,7 @@ void edge_controller::start_module(const std::string& name, const service_bindin
   settings.idle_timeout = settings_.idle_timeout;
   settings.decision_deadline = settings_.decision_deadline;
   settings.seed = hash_text(settings_.node, settings_.lease);
+  settings.traces = settings_.traces;
   runtime::child_spec spec;
   spec.name = edge_names::service_module(settings_.node, name);
   spec.registered_as = spec.name;

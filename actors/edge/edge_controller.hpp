@@ -24,6 +24,8 @@ struct edge_controller_settings {
   std::chrono::nanoseconds idle_timeout{0};
   /// As of service_module_settings.
   std::chrono::milliseconds decision_deadline{2000};
+  /// Of the service modules.
+  std::shared_ptr<trace_book> traces = std::make_shared<trace_book>();
   /// The EIDs attached here.
   std::vector<model::eid_mapping> mappings;
 };

@@ -2,12 +2,16 @@
 // What the actors of one edge say to each other, and how they are named. Local to the process: nothing here crosses a
 // node. Actors find each other by name in the node's directory at each send, so a restarted one is found again.
 
+#include "actors/edge/trace_book.hpp"
 #include "actors/model/model.hpp"
+#include "dataplane/switch/probe_frame.hpp"
 #include "dataplane/switch/southbound.hpp"
 
 #include <caf/actor.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -75,6 +79,46 @@ struct close_instance {
 /// Switch agent → edge controller and VNF host: a new agent knows neither services nor local instances; say them again.
 struct agent_started {};
 
+/// Switch agent → service module: what would be decided for `packet` if it came now; answered with foretold_decision.
+struct foretell_decision {
+  dataplane::packet_in packet;
+};
+struct foretold_decision {
+  std::vector<trace_entry> entries;
+  /// The flow's path, also when it has yet to be made. Nothing when the flow would be refused.
+  std::optional<model::service_path> path;
+  /// Then the service's fallback: by destination EID, or drop under `refusal`.
+  bool pass = false;
+  dataplane::drop_reason refusal = dataplane::drop_reason::decision_refused;
+};
+
+/// API → switch agent: traces packets. Answered with the session's id, whose low 24 bits are the upper ones of its
+/// packets' trace ids, or an error that says what is wrong: a trace runs already, no such port.
+struct begin_trace {
+  dataplane::trace_filter filter;
+  /// A port's name; empty: any.
+  std::string port;
+  std::uint32_t packets = 10;
+  std::chrono::milliseconds duration{30'000};
+  bool drops_only = false, anywhere = false;
+  /// Ends a trace that runs already.
+  bool replace = false;
+};
+struct end_trace {
+  std::uint64_t session = 0;
+};
+
+/// API → switch agent: what would become of a packet. Answered with foretold_walk, or an error.
+struct foretell_packet {
+  dataplane::probe_fields fields;
+  /// A port's name; empty: the attachment the source is of.
+  std::string port;
+};
+struct foretold_walk {
+  /// The last is "verdict".
+  std::vector<trace_entry> entries;
+};
+
 /// Edge controller → service modules: the edge's lease ran out and was granted again; what hung on it must be
 /// published again.
 struct lease_regained {};
@@ -88,4 +132,10 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::bind_services)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::open_instance)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::close_instance)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::agent_started)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::foretell_decision)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::foretold_decision)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::begin_trace)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::end_trace)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::foretell_packet)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::foretold_walk)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::lease_regained)

@@ -34,6 +34,7 @@ caf::behavior service_module::make_behavior() {
       [this](const packet_in_batch& batch) { decide(batch); },
       [this](const flows_ended& ended) { forget(ended); },
       [this](const lease_regained&) { publish_again(); },
+      [this](const foretell_decision& question) { return foretell(question.packet); },
   }
       .or_else(store_.handler());
 }
@@ -41,18 +42,7 @@ caf::behavior service_module::make_behavior() {
 void service_module::watch_global_state() {
   for (const auto& vnf_class : settings_.service.chain)
     (void)store_.watch(store::table::digests, model::keys::digest(vnf_class),
-                       [this, vnf_class](const watch_event& event) {
-                         // A prefix watch on "fw" also sees "fw-2".
-                         if (event.entry.key != model::keys::digest(vnf_class))
-                           return;
-                         model::class_digest digest{vnf_class, {}};
-                         if (event.what == watch_event::kind::put)
-                           digest = model::decode<model::class_digest>(event.entry.value).value_or(digest);
-                         else if (event.what != watch_event::kind::erase)
-                           return;
-                         candidates_[vnf_class] = digest.candidates.size();
-                         chooser_.update(digest);
-                       });
+                       [this, vnf_class](const watch_event& event) { follow_digest(vnf_class, event); });
   (void)store_.watch(store::table::paths, "", [this](const watch_event& event) {
     if (event.what == watch_event::kind::live)
       paths_live_ = true;
@@ -70,6 +60,26 @@ void service_module::watch_global_state() {
   });
 }
 
+void service_module::follow_digest(const std::string& vnf_class, const watch_event& event) {
+  if (event.what == watch_event::kind::suspect || event.what == watch_event::kind::live) {
+    digests_[vnf_class].is_suspect = event.what == watch_event::kind::suspect;
+    return;
+  }
+  // A prefix watch on "fw" also sees "fw-2".
+  if (event.entry.key != model::keys::digest(vnf_class))
+    return;
+  model::class_digest digest{vnf_class, {}};
+  if (event.what == watch_event::kind::put)
+    digest = model::decode<model::class_digest>(event.entry.value).value_or(digest);
+  else if (event.what != watch_event::kind::erase)
+    return;
+  auto& known = digests_[vnf_class];
+  known.candidates = digest.candidates.size();
+  known.version = event.entry.version;
+  known.received = clock().now();
+  chooser_.update(digest);
+}
+
 void service_module::decide(const packet_in_batch& batch) {
   program_flows answers;
   std::vector<proposed_flow> proposals;
@@ -79,15 +89,23 @@ void service_module::decide(const packet_in_batch& batch) {
     auto key = model::keys::flow(packet.tenant, packet.tuple);
     if (const auto known = flows_.find(key); known != flows_.end()) {
       ++tally_.cached;
+      if (packet.trace != 0)
+        note(packet, "remembered",
+             {{"path", model::keys::path(known->second.record.path)}, {"version", known->second.version}});
       answers.installs.push_back(installation(known->second.record, packet.hold));
       continue;
     }
-    auto chain = chooser_.choose(settings_.service.chain);
+    chain_chooser::explanation why;
+    auto chain = chooser_.choose(settings_.service.chain, packet.trace != 0 ? &why : nullptr);
     if (!chain) {
       ++tally_.no_candidate;
+      if (packet.trace != 0)
+        note(packet, "no_candidate", {{"class", chain.error().vnf_class}});
       answers.refusals.push_back(refusal(packet, drop_reason::decision_refused));
       continue;
     }
+    if (packet.trace != 0)
+      note_choice(packet, *chain, why);
     proposed_flow flow{packet, std::move(key), std::move(*chain)};
     if (paths_.contains(flow.chain)) {
       proposals.push_back(std::move(flow));
@@ -129,8 +147,12 @@ void service_module::make_path(const std::vector<std::string>& chain, model::pat
 
 void service_module::path_is_known(const std::vector<std::string>& chain, model::path_id id) {
   paths_.insert_or_assign(chain, id);
-  if (auto waiting = awaiting_path_.extract(chain))
+  if (auto waiting = awaiting_path_.extract(chain)) {
+    for (const auto& flow : waiting.mapped())
+      if (flow.packet.trace != 0)
+        note(flow.packet, "path_published", {{"path", model::keys::path(id)}});
     publish(std::move(waiting.mapped()));
+  }
 }
 
 void service_module::path_failed(const std::vector<std::string>& chain) {
@@ -167,15 +189,22 @@ void service_module::publish(std::vector<proposed_flow> flows) {
   const auto begun = std::chrono::steady_clock::now();
   store_.execute(std::move(operations), [this, begun, flows = std::move(flows)](
                                             expected<std::vector<store::op_result>, store::store_error> results) {
-    publish_latency_.record(static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begun).count()));
+    const auto took = std::chrono::steady_clock::now() - begun;
+    publish_latency_.record(static_cast<std::uint64_t>(took.count()));
     program_flows answers;
     if (!results)
       note_error("publishing flows: " + std::string{store::name(results.error())});
     for (std::size_t i = 0; i < flows.size(); ++i) {
       if (results && i < results->size()) {
+        if (flows[i].packet.trace != 0)
+          note_publication(flows[i], (*results)[i], took);
         adopt(flows[i], (*results)[i], answers);
       } else {
         ++tally_.store_failures;
+        if (flows[i].packet.trace != 0)
+          note(flows[i].packet, "put_if_absent",
+               {{"result", std::string{results ? "no answer" : store::name(results.error())}},
+                {"round_trip_us", static_cast<double>(took.count()) / 1e3}});
         chooser_.forget(flows[i].chain);
         answers.refusals.push_back(refusal(flows[i].packet, drop_reason::store_unavailable));
       }
@@ -206,9 +235,13 @@ void service_module::adopt(const proposed_flow& flow, const store::op_result& re
   answers.installs.push_back(installation(*winner, flow.packet.hold));
 }
 
-dataplane::refuse service_module::refusal(const dataplane::packet_in& packet, drop_reason reason) const {
+dataplane::refuse service_module::refusal(const dataplane::packet_in& packet, drop_reason reason) {
   const auto verdict = settings_.service.on_store_loss == model::fallback::pass ? dataplane::refuse::verdict::pass
                                                                                 : dataplane::refuse::verdict::drop;
+  if (packet.trace != 0)
+    note(packet, "refused",
+         {{"reason", std::string{to_string(reason)}},
+          {"answer", std::string{verdict == dataplane::refuse::verdict::pass ? "pass" : "drop"}}});
   return {packet.hold, verdict, reason};
 }
 
@@ -284,8 +317,8 @@ void service_module::answer(program_flows answers) {
 bool service_module::ready() const {
   return paths_live_ &&
          std::all_of(settings_.service.chain.begin(), settings_.service.chain.end(), [&](const auto& vnf_class) {
-           const auto known = candidates_.find(vnf_class);
-           return known != candidates_.end() && known->second > 0;
+           const auto known = digests_.find(vnf_class);
+           return known != digests_.end() && known->second.candidates > 0;
          });
 }
 

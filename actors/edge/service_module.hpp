@@ -7,6 +7,9 @@
 // another edge's decision won. A chain used for the first time costs a second round trip, for its path.
 //
 // When the store does not answer, the service's `on_store_loss` speaks, within the store's time bound.
+// For a packet that is traced it also writes down what it saw and did (trace_book.hpp); foretell() answers what it
+// would do, by the same choice made on a copy.
+//
 // State: rebuilt from watches after a restart; what an earlier incarnation decided is found again by put_if_absent.
 
 #include "actors/edge/chain_chooser.hpp"
@@ -16,8 +19,10 @@
 #include "runtime/directory.hpp"
 #include "runtime/observed.hpp"
 
+#include <caf/typed_response_promise.hpp>
 #include <chrono>
 #include <map>
+
 #include <memory>
 #include <unordered_map>
 
@@ -39,6 +44,7 @@ struct service_module_settings {
   std::chrono::milliseconds decision_deadline{2000};
   /// Of the random choices.
   std::uint64_t seed = 0;
+  std::shared_ptr<trace_book> traces = std::make_shared<trace_book>();
 };
 
 class service_module : public runtime::observed_actor {
@@ -63,26 +69,48 @@ private:
     model::flow_record record;
     store::revision version = 0;
   };
+  /// What is known of one class, and since when.
+  struct known_digest {
+    std::size_t candidates = 0;
+    store::revision version = 0;
+    std::chrono::steady_clock::time_point received;
+    bool is_suspect = false;
+  };
   struct tally {
     std::uint64_t packet_ins = 0, cached = 0, decided = 0, adopted = 0, paths_made = 0;
     std::uint64_t no_candidate = 0, store_failures = 0, ended = 0;
   };
 
   void watch_global_state();
+  void follow_digest(const std::string& vnf_class, const store::watch_event& event);
   void decide(const packet_in_batch& batch);
   void make_path(const std::vector<std::string>& chain, model::path_id id, int attempts_left);
   void path_is_known(const std::vector<std::string>& chain, model::path_id id);
   void path_failed(const std::vector<std::string>& chain);
   void publish(std::vector<proposed_flow> flows);
   void adopt(const proposed_flow& flow, const store::op_result& result, program_flows& answers);
+  [[nodiscard]] caf::result<foretold_decision> foretell(const dataplane::packet_in& packet);
   /// The service's fallback for a flow that can't be decided.
-  [[nodiscard]] dataplane::refuse refusal(const dataplane::packet_in& packet, dataplane::drop_reason reason) const;
+  [[nodiscard]] dataplane::refuse refusal(const dataplane::packet_in& packet, dataplane::drop_reason reason);
   [[nodiscard]] dataplane::install_flow installation(const model::flow_record& record, dataplane::hold_id hold) const;
   void remember(const std::string& key, const model::flow_record& record, store::revision version);
   void forget(const flows_ended& ended);
   void publish_again();
   void answer(program_flows answers);
   [[nodiscard]] bool ready() const;
+
+  // service_module_trace.cpp: what is written down of traced packets.
+  /// An entry of this module; at_ns is now.
+  [[nodiscard]] trace_entry entry(dataplane::trace_id trace, std::string what,
+                                  std::vector<trace_field> fields = {}) const;
+  void note(const dataplane::packet_in& packet, std::string what, std::vector<trace_field> fields = {});
+  void note_choice(const dataplane::packet_in& packet, const std::vector<std::string>& chain,
+                   const chain_chooser::explanation& why);
+  void note_publication(const proposed_flow& flow, const store::op_result& result, std::chrono::nanoseconds took);
+  [[nodiscard]] std::vector<trace_choice> explained(const chain_chooser::explanation& why) const;
+  [[nodiscard]] std::optional<model::service_path> path_of(model::path_id id) const;
+  void foretell_publication(foretold_decision& decision, const dataplane::packet_in& packet,
+                            const std::optional<store::entry>& found) const;
 
   const service_module_settings settings_;
   const std::shared_ptr<runtime::directory> directory_;
@@ -93,8 +121,8 @@ private:
   /// Flows that wait for their chain's path to be published.
   std::map<std::vector<std::string>, std::vector<proposed_flow>> awaiting_path_;
   std::unordered_map<std::string, remembered_flow> flows_;
-  /// Candidates per class of the chain, as last seen.
-  std::map<std::string, std::size_t> candidates_;
+  /// Per class of the chain, as last seen.
+  std::map<std::string, known_digest> digests_;
   bool paths_live_ = false;
   tally tally_;
   /// From handing the proposal to the store to its answer.

@@ -53,7 +53,11 @@ switch_agent::switch_agent(caf::actor_config& config, switch_agent_settings sett
     : runtime::observed_actor{config, "switch agent", edge_names::switch_agent(settings.node)},
       settings_{std::move(settings)}, southbound_{southbound},
       directory_{std::move(directory)}, store_{*this, std::move(store_client), {settings_.decision_deadline}},
-      scratch_(events_per_poll) {}
+      scratch_(events_per_poll), trace_scratch_(events_per_poll) {
+  names_.node = settings_.node;
+  for (const auto& port : settings_.ports)
+    names_.ports[port.id] = port.name;
+}
 
 caf::behavior switch_agent::make_behavior() {
   for (const auto& port : settings_.ports)
@@ -64,18 +68,29 @@ caf::behavior switch_agent::make_behavior() {
     if (const auto actor = directory_->find(name))
       send(actor, agent_started{});
   drain();
+  if (settings_.traces->last_session().is_running) // begun by a former agent
+    delayed_send(this, std::chrono::seconds{1}, runtime::sweep_atom_v);
   return caf::message_handler{
       [this](runtime::wake_atom) { drain(); },
       [this](runtime::tick_atom) { refresh(); },
       [this](caf::timeout_atom) { submit_waiting(); },
+      [this](runtime::sweep_atom) { look_after_trace(); },
       [this](const program_flows& answers) {
         for (const auto& path : answers.paths)
           paths_.try_emplace(path.id, path);
         for (const auto& order : answers.installs)
           install(order);
-        for (const auto& order : answers.refusals)
+        for (const auto& order : answers.refusals) {
+          note_answer(order);
           submit(order);
+        }
       },
+      [this](const begin_trace& wanted) { return begin(wanted); },
+      [this](const end_trace& which) {
+        if (settings_.traces->last_session().id == which.session)
+          submit(stop_trace{});
+      },
+      [this](const foretell_packet& question) { return foretell(question); },
       [this](const bind_services& bindings) { bind(bindings); },
       [this](const open_instance& instance) { return open(instance); },
       [this](const close_instance& instance) { close(instance); },
@@ -86,7 +101,18 @@ caf::behavior switch_agent::make_behavior() {
 // --- Up -------------------------------------------------------------------------------------------------------------
 
 void switch_agent::drain() {
-  runtime::drain_ring(this, southbound_, scratch_, [this](std::span<const event> events) { handle(events); });
+  /// Records of traced packets are read first: what an actor writes down about a packet stands behind what the switch
+  /// did.
+  struct both_rings {
+    switch_agent& self;
+    std::size_t poll(std::span<event> out) {
+      self.drain_traces();
+      return self.southbound_.poll(out);
+    }
+    void arm() { self.southbound_.arm(); }
+    [[nodiscard]] bool empty() const { return self.southbound_.empty(); }
+  } rings{*this};
+  runtime::drain_ring(this, rings, scratch_, [this](std::span<const event> events) { handle(events); });
 }
 
 void switch_agent::handle(std::span<const event> events) {
@@ -100,6 +126,8 @@ void switch_agent::handle(std::span<const event> events) {
     }
     const auto& packet = std::get<packet_in>(event);
     ++tally_.packet_ins;
+    if (packet.trace != 0)
+      expect_answer(packet);
     switch (packet.reason) {
     case packet_in_reason::rule: to_decide[packet.rule_cookie].items.push_back(packet); break;
     case packet_in_reason::path_miss: {
@@ -145,11 +173,20 @@ void switch_agent::look_up_flows(std::vector<packet_in> packets) {
     for (std::size_t i = 0; i < packets.size(); ++i) {
       const auto& packet = packets[i];
       if (!results) {
-        submit(dataplane::refuse{packet.hold, refuse::verdict::drop, drop_reason::store_unavailable});
+        const dataplane::refuse order{packet.hold, refuse::verdict::drop, drop_reason::store_unavailable};
+        note_answer(order);
+        submit(order);
         continue;
       }
       const auto& found = (*results)[i].found;
       const auto record = found ? model::decode<model::flow_record>(found->value) : std::nullopt;
+      if (packet.trace != 0)
+        note(packet.trace, "looked_up",
+             record ? std::vector<trace_field>{{"in_store", true},
+                                               {"version", found->version},
+                                               {"path", model::keys::path(record->path)},
+                                               {"decided_by", record->initiator}}
+                    : std::vector<trace_field>{{"in_store", false}});
       if (!record) {
         refuse_unknown(packet);
         continue;
@@ -166,11 +203,14 @@ void switch_agent::look_up_flows(std::vector<packet_in> packets) {
 }
 
 void switch_agent::refuse_unknown(const packet_in& packet) {
-  if (packet.reason == packet_in_reason::vnf_miss)
-    return submit(refuse{packet.hold, refuse::verdict::drop, drop_reason::vnf_unknown_flow});
-  const auto* binding = binding_of(packet.rule_cookie);
-  const bool pass = binding != nullptr && !binding->stateful;
-  submit(refuse{packet.hold, pass ? refuse::verdict::pass : refuse::verdict::drop, drop_reason::reply_unknown_flow});
+  refuse order{packet.hold, refuse::verdict::drop, drop_reason::vnf_unknown_flow};
+  if (packet.reason == packet_in_reason::reply_rule) {
+    const auto* binding = binding_of(packet.rule_cookie);
+    const bool pass = binding != nullptr && !binding->stateful;
+    order = {packet.hold, pass ? refuse::verdict::pass : refuse::verdict::drop, drop_reason::reply_unknown_flow};
+  }
+  note_answer(order);
+  submit(order);
 }
 
 // --- Paths ----------------------------------------------------------------------------------------------------------
@@ -181,8 +221,10 @@ switch_agent::path_wait* switch_agent::wait_for_path(model::path_id id) {
 
 void switch_agent::install(const install_flow& order) {
   auto* wait = wait_for_path(order.path);
-  if (wait == nullptr)
+  if (wait == nullptr) {
+    note_answer(order);
     return submit(order);
+  }
   if (wait->installs.size() < max_waiting_per_path)
     wait->installs.push_back(order);
   advance(order.path);
@@ -211,8 +253,13 @@ void switch_agent::advance(model::path_id id) {
     return;
   ++tally_.paths_resolved;
   auto done = awaited_.extract(wait);
-  for (auto& order : done.mapped().installs)
+  for (const auto& packet : done.mapped().misses)
+    if (const auto trace = traced(packet.hold); trace != 0)
+      note(trace, "path_resolved", {{"path", model::keys::path(id)}, {"instances", where_of(path->second)}});
+  for (auto& order : done.mapped().installs) {
+    note_answer(order);
     submit(std::move(order));
+  }
 }
 
 void switch_agent::fetch_path(model::path_id id) {
@@ -256,10 +303,15 @@ void switch_agent::give_up(model::path_id id, drop_reason reason) {
   if (!wait)
     return;
   note_error("path " + model::keys::path(id) + " can't be resolved: " + std::string{to_string(reason)});
+  const auto refuse_hold = [&](hold_id hold) {
+    const refuse order{hold, refuse::verdict::drop, reason};
+    note_answer(order);
+    submit(order);
+  };
   for (const auto& packet : wait.mapped().misses)
-    submit(refuse{packet.hold, refuse::verdict::drop, reason});
+    refuse_hold(packet.hold);
   for (const auto& order : wait.mapped().installs)
-    submit(refuse{order.hold, refuse::verdict::drop, reason});
+    refuse_hold(order.hold);
 }
 
 bool switch_agent::program(const model::service_path& path) {
@@ -296,6 +348,7 @@ void switch_agent::watch_global_state() {
 
 void switch_agent::bind(const bind_services& bindings) {
   bindings_ = bindings.services;
+  names_.services = bindings_;
   std::vector<service_rules> services;
   services.reserve(bindings_.size());
   for (const auto& binding : bindings_)
@@ -363,6 +416,7 @@ caf::result<void> switch_agent::open(const open_instance& instance) {
     if (!opened)
       return caf::make_error(caf::sec::runtime_error, "port " + port.name + " (" + port.device + ") can't be opened");
     ++tally_.commands;
+    names_.ports[port.id] = port.name;
   }
   local_[instance.instance] = {instance.in.id, instance.out.id};
   mark_stale(false);

@@ -5,15 +5,20 @@
 // decision: a path that is not in the switch yet (path_miss) and flows somebody else decided (reply_rule, vnf_miss).
 // Down: keeps rules, EID routes, known RLOCs and paths of the switch equal to the watched global state.
 // A path is programmed when a flow first needs it and followed by watch from then on.
+// Traces: starts and ends them, puts the switch's records into the trace book in words, and says what would become of a
+// packet (switch_agent_trace.cpp).
 //
 // State: all of it is rebuilt after a restart, from watches and from what the controller and the VNF host say again;
 // the switch keeps forwarding meanwhile.
 
 #include "actors/edge/edge_view.hpp"
 #include "actors/edge/messages.hpp"
+#include "actors/edge/trace_steps.hpp"
 #include "actors/store/actor_store.hpp"
 #include "runtime/directory.hpp"
 #include "runtime/observed.hpp"
+
+#include <caf/typed_response_promise.hpp>
 
 #include <chrono>
 #include <deque>
@@ -38,7 +43,15 @@ struct switch_agent_settings {
   std::vector<ip_address> trusted_rlocs;
   /// Of reading flows and paths that others published. Shorter than the switch's hold_timeout.
   std::chrono::milliseconds decision_deadline{2000};
+  std::shared_ptr<trace_book> traces = std::make_shared<trace_book>();
 };
+
+/// A trace that nobody has read for so long is ended: its reader was killed.
+inline constexpr std::chrono::seconds trace_reader_patience{5};
+/// Longest a trace may run.
+inline constexpr std::chrono::minutes max_trace_duration{10};
+/// Packets foretold at once.
+inline constexpr std::size_t max_foretold_at_once = 16;
 
 class switch_agent : public runtime::observed_actor {
 public:
@@ -90,11 +103,48 @@ private:
 
   [[nodiscard]] const service_binding* binding_of(std::uint64_t cookie) const;
 
+  // switch_agent_trace.cpp
+  using walk_promise = caf::typed_response_promise<foretold_walk>;
+  /// A packet whose way is being foretold.
+  struct foretelling {
+    walk_promise promise;
+    dataplane::packet_in packet;
+    std::vector<dataplane::trace_record> records;
+    std::vector<trace_entry> entries;
+    std::chrono::steady_clock::time_point asked;
+  };
+  [[nodiscard]] caf::result<std::uint64_t> begin(const begin_trace& wanted);
+  void look_after_trace();
+  void drain_traces();
+  void file(const dataplane::trace_record& record);
+  [[nodiscard]] trace_entry entry(dataplane::trace_id trace, std::string what,
+                                  std::vector<trace_field> fields = {}) const;
+  void note(dataplane::trace_id trace, std::string what, std::vector<trace_field> fields = {});
+  /// Remembers that the answer to this packet-in concerns a traced packet.
+  void expect_answer(const dataplane::packet_in& packet);
+  /// The trace id of what the hold holds first, once; 0 when nobody traces it.
+  [[nodiscard]] dataplane::trace_id traced(dataplane::hold_id hold);
+  void note_answer(const dataplane::install_flow& order);
+  void note_answer(const dataplane::refuse& order);
+  [[nodiscard]] std::string where_of(const model::service_path& path) const;
+  [[nodiscard]] dataplane::port_id port_named(const std::string& name) const;
+  [[nodiscard]] caf::result<foretold_walk> foretell(const foretell_packet& question);
+  void conclude(std::shared_ptr<foretelling> about);
+  void foretell_decision_of(const std::shared_ptr<foretelling>& about);
+  void foretell_lookup(const std::shared_ptr<foretelling>& about);
+  void foretell_path(const std::shared_ptr<foretelling>& about, model::service_path path, dataplane::direction way,
+                     std::size_t position);
+  void walk(foretelling& about, const model::service_path& path, dataplane::direction way, std::size_t position);
+  void route(foretelling& about, const std::string& from);
+  void verdict(foretelling& about, const std::string& result, const std::string& node, const std::string& reason = {});
+  [[nodiscard]] const model::eid_mapping* mapping_of(model::tenant_id tenant, const ip_address& address) const;
+
   const switch_agent_settings settings_;
   dataplane::southbound& southbound_;
   const std::shared_ptr<runtime::directory> directory_;
   actor_store store_;
   std::vector<dataplane::event> scratch_;
+  std::vector<dataplane::trace_record> trace_scratch_;
 
   // The watched global state.
   std::map<model::path_id, model::service_path> paths_;
@@ -110,6 +160,11 @@ private:
   std::map<model::path_id, path_wait> awaited_;
   bool stale_ = false, routes_stale_ = false;
   std::deque<dataplane::command> waiting_;
+  switch_names names_;
+  /// Holds of traced packets whose answers are outstanding; the oldest give way.
+  std::map<dataplane::hold_id, dataplane::trace_id> traced_holds_;
+  std::map<dataplane::trace_id, std::shared_ptr<foretelling>> foretold_;
+  dataplane::trace_id last_probe_ = 0;
   tally tally_;
 };
 

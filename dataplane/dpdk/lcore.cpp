@@ -37,6 +37,11 @@ std::uint64_t monotonic_ns() noexcept {
   return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
 }
 
+switch_config with_clock(switch_config tables) noexcept {
+  tables.trace_clock = monotonic_ns;
+  return tables;
+}
+
 /// The owner of a file descriptor.
 class descriptor {
 public:
@@ -71,7 +76,8 @@ struct port_change {
 class lcore::loop {
 public:
   loop(const lcore_config& config, lcore_channel& channel, buffer_pool buffers)
-      : config_{config}, channel_{channel}, buffers_{std::move(buffers)}, sink_{*buffers_}, switch_{config.tables,
+      : config_{config}, channel_{channel}, buffers_{std::move(buffers)}, sink_{*buffers_}, switch_{with_clock(
+                                                                                                        config.tables),
                                                                                                     channel} {}
 
   [[nodiscard]] bool is_usable() const noexcept { return epoll_.get() >= 0 && wake_.get() >= 0 && watch(wake_.get()); }
@@ -367,6 +373,10 @@ expected<void, submit_error> lcore::submit_port(command&& order) {
 std::size_t lcore::poll(std::span<event> out) {
   ports_->reclaim();
   return channel_->poll(out);
+}
+
+std::size_t lcore::poll_traces(std::span<trace_record> out) {
+  return channel_->poll_traces(out);
 }
 
 void lcore::arm() {

@@ -62,6 +62,7 @@ public:
   /// becomes the device's.
   [[nodiscard]] expected<void, submit_error> submit(command&& order) override;
   [[nodiscard]] std::size_t poll(std::span<event> out) override;
+  [[nodiscard]] std::size_t poll_traces(std::span<trace_record> out) override;
   void arm() override;
   [[nodiscard]] bool empty() const override;
   [[nodiscard]] const counters& statistics() const override;

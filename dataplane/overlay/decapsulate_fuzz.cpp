@@ -44,6 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   require(buffer.view.length >= ethernet_header_bytes + ipv4_header_bytes && buffer.view.length < frame.size());
+  require(header.trace <= max_trace_id && (header.trace == 0 || header.has_nsh));
   require(header.spi < 1u << 24 && header.instance_id < 1u << 24 && header.nsh_ttl != 0);
   parsed_packet inner;
   if (parse(buffer.view.view(), inner))
@@ -59,7 +60,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(verdict == drop_reason::nsh_ttl_expired);
     return 0;
   }
-  require(!verdict && again.spi == header.spi && again.si == header.si && again.instance_id == header.instance_id);
+  require(!verdict && again.trace == header.trace && again.spi == header.spi && again.si == header.si &&
+          again.instance_id == header.instance_id);
   return 0;
 }
 
@@ -69,7 +71,10 @@ extern "C" std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* o
                                         "04000001 00000000",
                                         "0c000004 00000700 0fc20201 123456fe",
                                         "04000004 00000000 0fc60101 000010ff 11111111 22222222 33333333 44444444",
-                                        "04000004 00000000 0fc50201 000010ff 00010006 aabbccdd eeff0000"};
+                                        "04000004 00000000 0fc50201 000010ff 00010006 aabbccdd eeff0000",
+                                        "04000004 00000000 0fc50201 000010ff fff60108 00000123 456789ab",
+                                        "04000004 00000000 0fc80201 000010ff 00010002 aabb0000 fff60108 00000000 "
+                                        "00000007 fff70000"};
   if (index >= std::size(shims))
     return 0;
   auto input = from_hex(shims[index]);

@@ -34,6 +34,8 @@ struct overlay_header {
   bool has_nsh = false;
   /// LISP instance id, 24 bits: the tenant. 0 is not written on the wire.
   std::uint32_t instance_id = 0;
+  /// Carried as NSH metadata (docs/formats.md); 0, as for most packets, is not written. Needs has_nsh.
+  trace_id trace = 0;
 
   bool operator==(const overlay_header&) const = default;
 };
@@ -47,7 +49,7 @@ public:
     packet_kind inner = packet_kind::ipv4;
     std::uint16_t header_bytes = 0;
   };
-  static constexpr std::size_t max_header_bytes = 16;
+  static constexpr std::size_t max_header_bytes = 28;
 
   /// Bytes write() will write, at most max_header_bytes; 0 when this format can't carry `header`.
   [[nodiscard]] virtual std::size_t header_bytes(const overlay_header& header) const noexcept = 0;
@@ -61,7 +63,8 @@ protected:
 
 /// RFC 9300, with the instance id as the only thing that is said.
 [[nodiscard]] const encapsulation& lisp() noexcept;
-/// RFC 9305: with NSH (MD type 2, no metadata) when the header has a path, else with the inner packet at once.
+/// RFC 9305: with NSH (MD type 2, no metadata but a trace id) when the header has a path, else with the inner packet at
+/// once. Metadata of others is skipped, and so is ours when it is malformed: it is no reason to lose a packet.
 [[nodiscard]] const encapsulation& lisp_gpe_nsh() noexcept;
 
 /// One way to one RLOC: outer headers ready to copy, but for what depends on the packet.

@@ -30,6 +30,11 @@ overlay_header on_path(std::uint32_t spi, std::uint8_t si, std::uint32_t instanc
   return out;
 }
 
+overlay_header traced(trace_id id) {
+  auto out = on_path(0x123456, 255);
+  out.trace = id;
+  return out;
+}
 overlay_header of_tenant(std::uint32_t instance_id) {
   overlay_header out;
   out.instance_id = instance_id;
@@ -89,6 +94,8 @@ TEST_CASE("a packet comes out of the overlay as it went in, with what the header
       {"LISP-GPE without a path, with a tenant", lisp_gpe_nsh(), of_tenant(0xffffff)},
       {"NSH", lisp_gpe_nsh(), on_path(0x123456, 255)},
       {"NSH with a tenant", lisp_gpe_nsh(), on_path(0xffffff, 1, 0x00abcd)},
+      {"NSH of a traced packet", lisp_gpe_nsh(), traced(0x0123'4567'89ab)},
+      {"NSH with the greatest trace id", lisp_gpe_nsh(), traced(max_trace_id)},
   };
   const bool outer_v6 = GENERATE(false, true);
   const auto inner = GENERATE(inner_v4(), inner_v6(), packet_builder{}.vlan(12).udp(1, 2).payload("tagged").build());
@@ -190,6 +197,44 @@ TEST_CASE("metadata of a service header is skipped within its length") {
   CHECK(out.header.spi == 0x10);
   CHECK(out.header.si == 255);
   CHECK(l3_of(out.frame) == inner);
+}
+
+TEST_CASE("a trace id is found among metadata, and what is no trace id is skipped") {
+  struct row {
+    const char* description;
+    const char* shim;
+    trace_id id;
+  };
+  const row rows[] = {
+      {"as we write it", "04000004 00000000 0fc50201 000010ff fff60108 00000123 456789ab", 0x0123'4567'89ab},
+      {"with the unassigned bit", "04000004 00000000 0fc50201 000010ff fff60188 00000000 00000007", 7},
+      {"behind another's of 6 bytes",
+       "04000004 00000000 0fc80201 000010ff 00010006 aabbccdd eeff0000 fff60108 00000000 00000007", 7},
+      {"behind another's of no bytes", "04000004 00000000 0fc60201 000010ff 00010000 fff60108 00000000 00000007", 7},
+      {"before another's", "04000004 00000000 0fc60201 000010ff fff60108 00000000 00000007 00010000", 7},
+      {"the first of two", "04000004 00000000 0fc80201 000010ff fff60108 00000000 00000007 fff60108 00000000 00000008",
+       7},
+      {"0, which names nothing", "04000004 00000000 0fc50201 000010ff fff60108 00000000 00000000", 0},
+      {"wider than an id is", "04000004 00000000 0fc50201 000010ff fff60108 00010000 00000000", 0},
+      {"of another class", "04000004 00000000 0fc50201 000010ff fff70108 00000000 00000007", 0},
+      {"of another type", "04000004 00000000 0fc50201 000010ff fff60208 00000000 00000007", 0},
+      {"of 4 bytes", "04000004 00000000 0fc40201 000010ff fff60104 00000007", 0},
+      {"of 12 bytes", "04000004 00000000 0fc60201 000010ff fff6010c 00000000 00000007 00000000", 0},
+      {"cut short", "04000004 00000000 0fc40201 000010ff fff60108 00000007", 0},
+      {"only its header", "04000004 00000000 0fc30201 000010ff fff60108", 0},
+      {"behind another's that is cut short", "04000004 00000000 0fc60201 000010ff 0001007f fff60108 00000000 00000007",
+       0},
+      {"in MD type 1, where nothing has a length",
+       "04000004 00000000 0fc60101 000010ff fff60108 00000000 00000007 00000000", 0},
+  };
+  const auto inner = l3_of(inner_v4());
+  for (const auto& [description, shim, id] : rows) {
+    INFO(description);
+    const auto out = decapsulated(from_peer(concatenated(shim, inner)).build());
+    REQUIRE_FALSE(out.verdict);
+    CHECK(out.header.trace == id);
+    CHECK(l3_of(out.frame) == inner);
+  }
 }
 
 TEST_CASE("a malformed overlay packet is dropped under its reason, and left as it was") {
@@ -334,6 +379,10 @@ TEST_CASE("what can't be encapsulated is refused, and left as it was") {
       {"fits exactly", tunnel_of(lisp_gpe_nsh(), false, exact), on_path(1, 1), 44, {}},
       {"one byte over the MTU", tunnel_of(lisp_gpe_nsh(), false, exact - 1), on_path(1, 1), 44,
        drop_reason::mtu_exceeded},
+      {"fits exactly with a trace id", tunnel_of(lisp_gpe_nsh(), false, exact + 12), traced(7), 56, {}},
+      {"one byte over the MTU for a trace id", tunnel_of(lisp_gpe_nsh(), false, exact + 11), traced(7), 56,
+       drop_reason::mtu_exceeded},
+      {"one byte short of headroom for a trace id", tunnel_of(lisp_gpe_nsh()), traced(7), 55, drop_reason::no_headroom},
       {"one byte short of headroom", tunnel_of(lisp_gpe_nsh()), on_path(1, 1), 43, drop_reason::no_headroom},
       {"a service path in plain LISP", tunnel_of(lisp()), on_path(1, 1), 128, drop_reason::encapsulation_no_nsh},
   };

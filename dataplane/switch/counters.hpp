@@ -49,6 +49,9 @@ struct counters {
   counter flows_now, flows_installed, flows_resteered;
   /// Commands that named something that is not there (an unknown port, a path that was never set).
   counter commands_refused;
+  /// Packets traced from here on, records of them the ring had no room for, and packets of other edges' traces that
+  /// came faster than they are followed.
+  counter traces_begun, trace_records_lost, trace_ids_refused;
 
   /// Reception of a flow's first packet → its entries are in the table; by answered packet-ins. Nanoseconds.
   histogram setup_latency;

@@ -16,10 +16,12 @@ edge_switch::edge_switch(const switch_config& config, lcore_channel& border)
       paths_{config.paths}, holds_{{.holds = config.holds,
                                     .items = config.held_packets,
                                     .timeout_ns = nanoseconds(config.hold_timeout)}},
-      neighbours_{config}, tunnels_{config.tunnels}, tx_{counters_}, eids_{eid_table::make({}).value()} {}
+      neighbours_{config}, tunnels_{config.tunnels}, tracer_{config.trace_clock, border}, tx_{counters_, tracer_},
+      eids_{eid_table::make({}).value()} {}
 
 void edge_switch::begin(std::uint64_t now_ns, tx_sink& out) noexcept {
   now_ns_ = now_ns;
+  tracer_.set_time(now_ns);
   out_ = &out;
 }
 
@@ -41,23 +43,34 @@ void edge_switch::receive(const packet& frame) noexcept {
   arrival in;
   in.frame = frame;
   in.received_ns = now_ns_;
+  const bool is_watched = tracer_.is_watching();
+  if (is_watched) [[unlikely]]
+    tracer_.meet(in.frame);
   const auto* port = ports_.find(frame.in_port);
   if (port == nullptr)
-    return drop(frame, drop_reason::unknown_port);
+    return drop(in.frame, drop_reason::unknown_port);
   counters_.ports[port->id].rx_packets.add();
   counters_.ports[port->id].rx_bytes.add(frame.length);
 
   if (const auto bad = parse(frame.view(), in.parsed))
-    return drop(frame, *bad);
-  const auto station = destination_mac(frame.data);
-  if (station != port->mac && !station.is_multicast())
-    return drop(frame, drop_reason::not_for_us);
+    return drop(in.frame, *bad);
+  if (is_watched) [[unlikely]]
+    tracer_.examine(in.frame, in.parsed, *port);
+  if (const auto bad = refused_station(*port, frame))
+    return drop(in.frame, *bad);
   if (port->kind == port_kind::underlay ? admit_from_underlay(*port, in) : admit_from_host(*port, in))
     match(in);
 }
 
+drop_verdict edge_switch::refused_station(const port_config& port, const packet& frame) const noexcept {
+  const auto station = destination_mac(frame.data);
+  return station != port.mac && !station.is_multicast() ? drop_verdict{drop_reason::not_for_us} : drop_verdict{};
+}
+
 void edge_switch::drop(const packet& gone, drop_reason reason) noexcept {
   counters_.drops[static_cast<std::size_t>(reason)].add();
+  if (gone.is_traced()) [[unlikely]]
+    tracer_.dropped(gone, reason);
   out_->release(gone);
 }
 
@@ -75,6 +88,7 @@ bool edge_switch::admit_from_underlay(const port_config& port, arrival& in) noex
     drop(in.frame, drop_reason::unknown_rloc);
     return false;
   }
+  const auto from = in.parsed.tuple.source;
   overlay_header header;
   auto bad = decapsulate(in.frame, in.parsed, header);
   if (!bad)
@@ -83,6 +97,8 @@ bool edge_switch::admit_from_underlay(const port_config& port, arrival& in) noex
     drop(in.frame, *bad);
     return false;
   }
+  if (header.trace != 0 || tracer_.is_watching()) [[unlikely]]
+    tracer_.decapsulated(in.frame, in.parsed, header, from);
   in.nsh_ttl = header.nsh_ttl;
   in.where = header.has_nsh ? place::path(header.instance_id, header.spi, header.si)
                             : place::plain_overlay(header.instance_id);
@@ -93,20 +109,30 @@ bool edge_switch::admit_from_underlay(const port_config& port, arrival& in) noex
 bool edge_switch::admit_from_host(const port_config& port, arrival& in) noexcept {
   if (do_local_duty(port, in))
     return false;
-  const auto& destination = in.parsed.tuple.destination;
-  auto bad = drop_verdict{};
-  if (is_overlay(in.parsed) && (owns(port, destination) || std::ranges::binary_search(known_rlocs_, destination)))
-    bad = drop_reason::not_underlay_port;
-  else if (owns(port, destination))
-    bad = drop_reason::not_for_us;
-  else if (destination.is_multicast() || destination_mac(in.frame.data).is_multicast())
-    bad = drop_reason::multicast;
-  else if (port.kind == port_kind::attachment) // once on the whole way: VNFs take their own
+  auto bad = refused_host(port, in);
+  if (!bad && port.kind == port_kind::attachment) // once on the whole way: VNFs take their own
     bad = decrement_ttl(in.frame.data, in.parsed);
   if (bad)
     drop(in.frame, *bad);
   in.where = place::port(port.tenant, port.id);
   return !bad;
+}
+
+/// What a packet of a host or a function may not be, whatever flow it is of.
+drop_verdict edge_switch::refused_host(const port_config& port, const arrival& in) const noexcept {
+  const auto& destination = in.parsed.tuple.destination;
+  if (is_overlay(in.parsed) && (owns(port, destination) || std::ranges::binary_search(known_rlocs_, destination)))
+    return drop_reason::not_underlay_port;
+  if (owns(port, destination))
+    return drop_reason::not_for_us;
+  if (destination.is_multicast() || destination_mac(in.frame.data).is_multicast())
+    return drop_reason::multicast;
+  return {};
+}
+
+bool edge_switch::is_our_echo(const port_config& port, const arrival& in) noexcept {
+  return is_echo_request(in.parsed) && owns(port, in.parsed.tuple.destination) &&
+         !destination_mac(in.frame.data).is_multicast();
 }
 
 /// ARP, ND and echo for the edge's own addresses. True when the packet was one of these and is dealt with.
@@ -115,14 +141,15 @@ bool edge_switch::do_local_duty(const port_config& port, arrival& in) noexcept {
     answer_neighbour(port, in);
     return true;
   }
-  if (!is_echo_request(in.parsed) || !owns(port, in.parsed.tuple.destination) ||
-      destination_mac(in.frame.data).is_multicast())
+  if (!is_our_echo(port, in))
     return false;
   if (is_martian_source(in.parsed.tuple.source)) {
     drop(in.frame, drop_reason::martian_source);
     return true;
   }
   make_echo_reply(in.frame.data, in.parsed);
+  if (in.frame.is_traced()) [[unlikely]]
+    tracer_.answered(in.frame);
   tx_.push(port.id, in.frame, *out_);
   return true;
 }
@@ -141,6 +168,8 @@ void edge_switch::answer_neighbour(const port_config& port, arrival& in) noexcep
     learn(port, message->asker, message->link_address, true);
   if (const auto bad = write_advertisement(in.frame, *message, port.mac, in.parsed.vlan))
     return drop(in.frame, *bad);
+  if (in.frame.is_traced()) [[unlikely]]
+    tracer_.answered(in.frame);
   tx_.push(port.id, in.frame, *out_);
 }
 
@@ -159,6 +188,8 @@ bool edge_switch::follow_entry(arrival& in) noexcept {
   counters_.exact_hits.add();
   auto& flow = flows_[entry->flow];
   const auto step = entry->step;
+  if (in.frame.is_traced()) [[unlikely]]
+    tracer_.hit(in.frame, flow, step, flow.what == flow::kind::on_path ? paths_[flow.path_slot].program.id : 0);
   switch (flow.what) {
   case flow::kind::pending: hold_behind(flow.hold, in); break;
   case flow::kind::refused: drop(in.frame, flow.refusal); break;
@@ -177,10 +208,10 @@ bool edge_switch::follow_entry(arrival& in) noexcept {
 
 void edge_switch::miss(arrival& in) noexcept {
   counters_.exact_misses.add();
-  if (is_martian_source(in.parsed.tuple.source))
-    return drop(in.frame, drop_reason::martian_source);
-  if (in.parsed.tuple.destination.is_multicast())
-    return drop(in.frame, drop_reason::multicast);
+  if (in.frame.is_traced()) [[unlikely]]
+    tracer_.missed(in.frame);
+  if (const auto bad = unforwardable(in))
+    return drop(in.frame, *bad);
   if (in.where.is_path())
     return miss_on_path(in);
   if (in.where.is_plain_overlay())
@@ -196,6 +227,14 @@ void edge_switch::miss(arrival& in) noexcept {
   if (known != none && flows_[known].what == flow::kind::on_path)
     return drop(in.frame, drop_reason::vnf_unknown_flow);
   ask_agent(in, packet_in_reason::vnf_miss, 0);
+}
+
+drop_verdict edge_switch::unforwardable(const arrival& in) noexcept {
+  if (is_martian_source(in.parsed.tuple.source))
+    return drop_reason::martian_source;
+  if (in.parsed.tuple.destination.is_multicast())
+    return drop_reason::multicast;
+  return {};
 }
 
 /// A downstream edge does not look flows up: the path says all (RFC 8300 section 3).
@@ -227,6 +266,8 @@ void edge_switch::miss_on_path(arrival& in) noexcept {
     drop(in.frame, drop_reason::table_full);
   else {
     touch(flows_[flow], in, step.way);
+    if (in.frame.is_traced()) [[unlikely]]
+      tracer_.installed(in.frame, entry_kind::on_path);
     take_step(in, found.program, step, eids_->lookup(in.where.tenant(), tuple.destination));
   }
   release(displaced);
@@ -237,14 +278,17 @@ bool edge_switch::is_source_attached(const arrival& in) const noexcept {
   return route != nullptr && route->port == in.where.port();
 }
 
+std::optional<rule_outcome> edge_switch::classify(const arrival& in) const noexcept {
+  return rules_ != nullptr ? rules_->find(make_packet_fields(in.parsed, in.where.port())) : std::nullopt;
+}
+
 void edge_switch::miss_on_attachment(arrival& in) noexcept {
   if (!is_source_attached(in))
     return drop(in.frame, drop_reason::spoofed_source);
-  std::optional<rule_outcome> matched;
-  if (rules_ != nullptr) {
-    counters_.classifier_lookups.add();
-    matched = rules_->find(make_packet_fields(in.parsed, in.where.port()));
-  }
+  counters_.classifier_lookups.add(rules_ != nullptr ? 1 : 0);
+  const auto matched = classify(in);
+  if (in.frame.is_traced()) [[unlikely]]
+    tracer_.classified(in.frame, in.parsed, matched);
   if (!matched)
     return install_by_eid(in);
   switch (static_cast<rule_action>(matched->action)) {

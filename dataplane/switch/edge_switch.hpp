@@ -5,7 +5,8 @@
 //                                                        └ miss → path table | classifier → hold and packet-in
 //
 // Files follow the packet: edge_switch.cpp (receive, match, miss), edge_switch_flows.cpp (install, hold, release, end),
-// edge_switch_output.cpp (steps, EID routing, encapsulation, next hops), edge_switch_commands.cpp (the agent's orders).
+// edge_switch_output.cpp (steps, EID routing, encapsulation, next hops), edge_switch_commands.cpp (the agent's orders),
+// edge_switch_probe.cpp (what would become of a packet).
 //
 // Invariants: every packet that enters is in exactly one of the tx queue, a hold, or a drop counter; at most one
 // packet-in is outstanding per flow and per path; after construction nothing is allocated or freed.
@@ -17,6 +18,7 @@
 #include "dataplane/switch/neighbour_table.hpp"
 #include "dataplane/switch/path_table.hpp"
 #include "dataplane/switch/port_table.hpp"
+#include "dataplane/switch/tracer.hpp"
 #include "dataplane/switch/tunnel_table.hpp"
 #include "dataplane/switch/tx_queue.hpp"
 #include "dataplane/wire/neighbour.hpp"
@@ -78,17 +80,23 @@ private:
   void receive(const packet& frame) noexcept;
   [[nodiscard]] bool admit_from_underlay(const port_config& port, arrival& in) noexcept;
   [[nodiscard]] bool admit_from_host(const port_config& port, arrival& in) noexcept;
+  [[nodiscard]] static bool is_our_echo(const port_config& port, const arrival& in) noexcept;
   [[nodiscard]] bool do_local_duty(const port_config& port, arrival& in) noexcept;
   void answer_neighbour(const port_config& port, arrival& in) noexcept;
+  [[nodiscard]] drop_verdict refused_station(const port_config& port, const packet& frame) const noexcept;
+  [[nodiscard]] drop_verdict refused_host(const port_config& port, const arrival& in) const noexcept;
   void match(arrival& in) noexcept;
   [[nodiscard]] bool follow_entry(arrival& in) noexcept;
   void miss(arrival& in) noexcept;
   void miss_on_path(arrival& in) noexcept;
   void miss_on_attachment(arrival& in) noexcept;
+  [[nodiscard]] static drop_verdict unforwardable(const arrival& in) noexcept;
   [[nodiscard]] bool is_source_attached(const arrival& in) const noexcept;
+  [[nodiscard]] std::optional<rule_outcome> classify(const arrival& in) const noexcept;
   void drop(const packet& gone, drop_reason reason) noexcept;
 
   // edge_switch_flows.cpp: flows and holds
+  [[nodiscard]] bool is_fresh(const flow& known, const arrival& in) const noexcept;
   [[nodiscard]] bool is_current(std::uint32_t index, const arrival& in) noexcept;
   void touch(flow& used, const arrival& in, direction way) noexcept;
   [[nodiscard]] std::uint32_t install(const install_flow& order, std::uint32_t path_slot,
@@ -112,6 +120,8 @@ private:
   void route_by_eid(arrival& in, const eid_route* route, const overlay_header& header) noexcept;
   void deliver(arrival& in, port_id port) noexcept;
   void encapsulate_to(arrival& in, const ip_address& rloc, const overlay_header& header) noexcept;
+  [[nodiscard]] drop_verdict encapsulate_traced(arrival& in, const tunnel_table::way& way,
+                                                const overlay_header& header) noexcept;
   void send(const port_config& port, const ip_address& hop, packet frame) noexcept;
   void learn(const port_config& port, const ip_address& address, const mac_address& mac, bool create) noexcept;
   void solicit(const neighbour& wanted) noexcept;
@@ -129,8 +139,20 @@ private:
   void execute(install_flow& order) noexcept;
   void execute(refuse& order) noexcept;
   void execute(remove_flow& order) noexcept;
+  void execute(start_trace& order) noexcept;
+  void execute(stop_trace& order) noexcept;
+  void execute(probe& order) noexcept;
   template <class Predicate>
   void end_flows_if(Predicate&& ends) noexcept;
+
+  // edge_switch_probe.cpp
+  [[nodiscard]] drop_verdict probe_packet(arrival& in) noexcept;
+  [[nodiscard]] drop_verdict probe_entry(const arrival& in, const flow_table::entry& entry) noexcept;
+  [[nodiscard]] drop_verdict probe_miss(const arrival& in, const port_config& port) noexcept;
+  [[nodiscard]] drop_verdict probe_route(const arrival& in, const overlay_header& header) noexcept;
+  [[nodiscard]] drop_verdict probe_delivery(const arrival& in, port_id port) noexcept;
+  [[nodiscard]] drop_verdict probe_tunnel(const arrival& in, const ip_address& rloc,
+                                          const overlay_header& header) noexcept;
 
   const switch_config config_;
   lcore_channel& border_;
@@ -142,6 +164,7 @@ private:
   flow_holds holds_;
   neighbour_table neighbours_;
   tunnel_table tunnels_;
+  tracer tracer_;
   tx_queues tx_;
   classifier_ptr rules_;
   std::shared_ptr<const eid_table> eids_;

@@ -128,10 +128,21 @@ void edge_switch::execute(refuse& order) noexcept {
     paths_.remove(index);
   else
     flows_.remove(index);
-  while (auto in = holds_.take(hold))
+  while (auto in = holds_.take(hold)) {
+    if (in->frame.is_traced()) [[unlikely]]
+      tracer_.released(in->frame, now_ns_ - in->received_ns, true);
     if (!follow_entry(*in))
       install_by_eid(*in);
+  }
   holds_.close(hold);
+}
+
+void edge_switch::execute(start_trace& order) noexcept {
+  tracer_.start(order.session);
+}
+
+void edge_switch::execute(stop_trace&) noexcept {
+  tracer_.end(trace_end::stopped);
 }
 
 void edge_switch::execute(remove_flow& order) noexcept {

@@ -30,38 +30,37 @@ drop_reason unmatched(packet_in_reason asked) noexcept {
 
 // --- Flows ----------------------------------------------------------------------------------------------------------
 
-/// True when the entries of the flow say what they should now. Otherwise the flow was brought up to date or ended, and
-/// the caller looks again.
+/// True when the entries of the flow say what they should now.
+bool edge_switch::is_fresh(const flow& known, const arrival& in) const noexcept {
+  switch (known.what) {
+  case flow::kind::refused: return now_ns_ - known.last_used_ns < known.idle_ns;
+  case flow::kind::on_path:
+    return known.path_generation == paths_[known.path_slot].generation && known.eid_generation == eid_generation_;
+  case flow::kind::by_eid:
+    // New rules leave an established connection where it is: a stateful function would not know it.
+    return known.eid_generation == eid_generation_ &&
+           (known.rules_generation == rules_generation_ || !may_begin_connection(in.parsed));
+  case flow::kind::pending:
+  case flow::kind::free: break;
+  }
+  return true;
+}
+
+/// As is_fresh(); if not, the flow was brought up to date or ended, and the caller looks again.
 bool edge_switch::is_current(std::uint32_t index, const arrival& in) noexcept {
   auto& flow = flows_[index];
-  switch (flow.what) {
-  case flow::kind::refused:
-    if (now_ns_ - flow.last_used_ns < flow.idle_ns)
-      return true;
-    flows_.remove(index);
-    return false;
-  case flow::kind::on_path: {
-    if (flow.path_generation == paths_[flow.path_slot].generation && flow.eid_generation == eid_generation_)
-      return true;
+  if (is_fresh(flow, in)) [[likely]]
+    return true;
+  if (flow.what == flow::kind::on_path) {
     counters_.flows_resteered.add();
     flows_.clear_entries(index);
     displaced_holds displaced;
     if (!program(index, displaced))
       end_flow(index, removal::evicted);
     release(displaced);
-    return false;
-  }
-  case flow::kind::by_eid:
-    // New rules leave an established connection where it is: a stateful function would not know it.
-    if (flow.eid_generation == eid_generation_ &&
-        (flow.rules_generation == rules_generation_ || !may_begin_connection(in.parsed)))
-      return true;
+  } else
     flows_.remove(index);
-    return false;
-  case flow::kind::pending:
-  case flow::kind::free: break;
-  }
-  return true;
+  return false;
 }
 
 void edge_switch::touch(flow& used, const arrival& in, direction way) noexcept {
@@ -170,6 +169,8 @@ void edge_switch::install_by_eid(arrival& in) noexcept {
     const auto way = flow.forward == tuple ? direction::forward : direction::reverse;
     touch(flow, in, way);
     (void)flows_.add_entry(index, in.key(), {way, 0});
+    if (in.frame.is_traced()) [[unlikely]]
+      tracer_.installed(in.frame, entry_kind::by_eid);
   }
   route_by_eid(in, route, {.instance_id = tenant});
 }
@@ -262,6 +263,9 @@ bool edge_switch::raise(std::uint32_t hold, arrival& in, std::uint64_t rule_cook
     news.rule_cookie = rule_cookie;
     news.hold = holds_.id(hold);
     news.received_ns = in.received_ns;
+    news.trace = in.frame.trace();
+    if (in.frame.is_traced()) [[unlikely]]
+      tracer_.asked(in.frame, news.reason, news.hold);
     if (border_.emit(news)) {
       counters_.packet_ins.add();
       note_held();
@@ -278,7 +282,10 @@ bool edge_switch::raise(std::uint32_t hold, arrival& in, std::uint64_t rule_cook
 
 void edge_switch::hold_behind(std::uint32_t hold, arrival& in) noexcept {
   switch (holds_.append(hold, in)) {
-  case flow_holds::outcome::held: return note_held();
+  case flow_holds::outcome::held:
+    if (in.frame.is_traced()) [[unlikely]]
+      tracer_.held(in.frame);
+    return note_held();
   case flow_holds::outcome::hold_full: return drop(in.frame, drop_reason::held_flow_full);
   case flow_holds::outcome::buffer_full: return drop(in.frame, drop_reason::held_total_full);
   }
@@ -292,6 +299,8 @@ void edge_switch::release(std::uint32_t hold) noexcept {
   while (auto in = holds_.take(hold)) {
     if (std::exchange(is_first, false))
       counters_.first_packet_delay.record(now_ns_ - in->received_ns);
+    if (in->frame.is_traced()) [[unlikely]]
+      tracer_.released(in->frame, now_ns_ - in->received_ns, false);
     if (follow_entry(*in))
       continue;
     const auto slot = in->where.is_path() ? paths_.find(path_of_spi(in->where.spi())) : none;

@@ -1,6 +1,6 @@
-// Hostile frames into a configured edge, mixed with answers of its agent and the passing of time. Whatever comes: no
-// byte is touched outside its buffer, no buffer is lost (the bench aborts on a leak), and every packet that entered was
-// sent, dropped under a reason, or is held.
+// Hostile frames into a configured edge, mixed with answers of its agent, traces, probes and the passing of time.
+// Whatever comes: no byte is touched outside its buffer, no buffer is lost (the bench aborts on a leak), and every
+// packet that entered was sent, dropped under a reason, or is held.
 
 #include "dataplane/switch/testing/bench.hpp"
 
@@ -68,7 +68,33 @@ std::vector<bytes> starting_points() {
     if (!encapsulate(inner.view, through, {.spi = has_nsh ? 100u : 0u, .si = 255, .has_nsh = has_nsh}, parsed(request)))
       frames.push_back(inner.frame());
   }
+  packet_buffer traced{request};
+  const auto through = make_tunnel(lisp_gpe_nsh(), parse_ip("192.0.2.1").value(), parse_ip("192.0.1.1").value(),
+                                   edge_mac, host_mac, under, 1600);
+  if (!encapsulate(traced.view, through, {.spi = 100, .si = 255, .has_nsh = true, .trace = 7}, parsed(request)))
+    frames.push_back(traced.frame());
   return frames;
+}
+
+/// Starts a trace, or asks what would become of `frame`.
+void trace(bench& it, std::uint8_t operation, std::uint8_t choice, const bytes& frame) {
+  if ((operation & 0x8c) == 0x84) {
+    trace_session session;
+    session.packets = 1 + choice;
+    session.until_ns = it.now_ns + 1'000'000'000;
+    session.drops_only = (choice & 1) != 0;
+    session.anywhere = (choice & 2) != 0;
+    it.order(start_trace{session});
+  }
+  if ((operation & 0x8c) == 0x88 && frame.size() <= max_probe_bytes) {
+    const auto held = it.channel.statistics().held_now.value();
+    it.order(probe{9, static_cast<port_id>(operation % 4), {frame.begin(), frame.end()}});
+    if (it.channel.statistics().held_now.value() != held)
+      std::abort();
+  }
+  std::vector<trace_record> records(64);
+  while (it.channel.poll_traces(records) > 0)
+    continue;
 }
 
 } // namespace
@@ -89,6 +115,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::memcpy(frame.data(), data + 4, length);
     data += 4 + length;
     size -= 4 + length;
+    trace(it, operation, choice, frame);
     ++entered;
     it.receive(operation % 4, frame);
     if (operation & 0x10)
@@ -115,7 +142,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 extern "C" std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* out, std::size_t capacity) {
   // Every starting frame alone, then pairs of an overlay arrival and what a function gives back.
   static const auto frames = starting_points();
-  if (index >= 2 * frames.size())
+  if (index >= 3 * frames.size())
     return 0;
   std::size_t used = 0;
   const auto append = [&](std::uint8_t operation, std::uint8_t choice, const bytes& frame) {
@@ -129,6 +156,10 @@ extern "C" std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* o
     used += frame.size();
   };
   const auto& frame = frames[index % frames.size()];
+  if (index >= 2 * frames.size()) {
+    append(0x84, static_cast<std::uint8_t>(index), frames[0]); // a trace, of all or of drops
+    append(0x88, 0, frame);
+  }
   append(static_cast<std::uint8_t>(0x30 | (index % frames.size() >= 5 ? under : host)), 2, frame);
   if (index >= frames.size()) {
     append(0x70 | out_arm, 3, frames[0]);

@@ -9,6 +9,11 @@ void edge_switch::take_step(arrival& in, const path_program& path, path_step ste
                               .has_nsh = true,
                               .instance_id = in.where.tenant()};
   const auto* hop = hop_at(path, step);
+  if (in.frame.is_traced()) [[unlikely]] {
+    tracer_.stepped(in.frame, path, step);
+    if (hop != nullptr && hop->local)
+      tracer_.enters_function(in.frame, in.parsed, step.way == direction::forward ? hop->out_arm : hop->in_arm);
+  }
   if (hop == nullptr)
     return route_by_eid(in, route, header);
   if (hop->local)
@@ -18,6 +23,8 @@ void edge_switch::take_step(arrival& in, const path_program& path, path_step ste
 
 /// Out by the port of the destination EID, or on to its edge with `header`.
 void edge_switch::route_by_eid(arrival& in, const eid_route* route, const overlay_header& header) noexcept {
+  if (in.frame.is_traced()) [[unlikely]]
+    tracer_.routed(in.frame, route);
   if (route == nullptr)
     return drop(in.frame, drop_reason::no_route);
   if (route->is_local())
@@ -45,9 +52,27 @@ void edge_switch::encapsulate_to(arrival& in, const ip_address& rloc, const over
   const auto* way = tunnels_.find_or_make(rloc, format, ports_);
   if (way == nullptr)
     return drop(in.frame, drop_reason::unknown_port);
-  if (const auto bad = encapsulate(in.frame, way->through, header, in.parsed))
+  if (in.frame.is_traced()) [[unlikely]] {
+    if (const auto bad = encapsulate_traced(in, *way, header))
+      return drop(in.frame, *bad);
+  } else if (const auto bad = encapsulate(in.frame, way->through, header, in.parsed))
     return drop(in.frame, *bad);
   send(*ports_.find(way->through.out_port), way->next_hop, in.frame);
+}
+
+/// With the packet's id among the metadata, or without when there is no room for that: tracing must not lose a packet.
+drop_verdict edge_switch::encapsulate_traced(arrival& in, const tunnel_table::way& way,
+                                             const overlay_header& header) noexcept {
+  auto with_id = header;
+  const auto wanted = with_id.trace = tracer_.carried(in.frame, header.has_nsh);
+  auto bad = encapsulate(in.frame, way.through, with_id, in.parsed);
+  if (bad && wanted != 0) {
+    with_id.trace = 0;
+    bad = encapsulate(in.frame, way.through, with_id, in.parsed);
+  }
+  if (!bad)
+    tracer_.encapsulated(in.frame, way.rloc, with_id, wanted);
+  return bad;
 }
 
 /// To the neighbour `hop` on the link of `port`, or into its hold until its MAC address is known.
@@ -59,10 +84,15 @@ void edge_switch::send(const port_config& port, const ip_address& hop, packet fr
     solicit(neighbours_[index]);
   if (neighbours_[index].resolved) {
     set_ethernet_addresses(frame.data, neighbours_[index].mac, port.mac);
+    if (frame.is_traced()) [[unlikely]]
+      tracer_.sent(frame, port.id);
     return tx_.push(port.id, frame, *out_);
   }
   switch (neighbours_.hold(index, frame, now_ns_)) {
-  case neighbour_table::holds::outcome::held: return note_held();
+  case neighbour_table::holds::outcome::held:
+    if (frame.is_traced()) [[unlikely]]
+      tracer_.waits(frame, port.id, hop);
+    return note_held();
   case neighbour_table::holds::outcome::hold_full: return drop(frame, drop_reason::held_flow_full);
   case neighbour_table::holds::outcome::buffer_full: return drop(frame, drop_reason::held_total_full);
   }
@@ -75,6 +105,8 @@ void edge_switch::learn(const port_config& port, const ip_address& address, cons
     return;
   while (auto waiting = neighbours_.take_held(index)) {
     set_ethernet_addresses(waiting->data, mac, port.mac);
+    if (waiting->is_traced()) [[unlikely]]
+      tracer_.sent(*waiting, port.id);
     tx_.push(port.id, *waiting, *out_);
   }
 }

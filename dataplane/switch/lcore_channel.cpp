@@ -30,6 +30,14 @@ struct validity {
   }
   bool operator()(const refuse&) const noexcept { return true; }
   bool operator()(const remove_flow& order) const noexcept { return order.tenant <= max_tenant; }
+  bool operator()(const start_trace& order) const noexcept {
+    return order.session.packets >= 1 && order.session.packets <= trace_session::max_packets &&
+           order.session.id_prefix >= 1 && order.session.id_prefix <= max_trace_id >> 24;
+  }
+  bool operator()(const stop_trace&) const noexcept { return true; }
+  bool operator()(const probe& order) const noexcept {
+    return order.port < max_ports && order.id >= 1 && order.id <= max_trace_id && order.frame.size() <= max_probe_bytes;
+  }
 
   static bool is_path_id(std::uint32_t id) noexcept { return id <= max_spi && path_of_spi(id) == id; }
 };
@@ -42,7 +50,7 @@ bool is_valid(const command& order) noexcept {
 
 // Between two submits at most all queued commands are executed and retired, so twice the ring is always enough.
 lcore_channel::lcore_channel(sizes rings, std::function<void()> wake_agent, std::function<void()> wake_lcore)
-    : commands_{rings.commands}, retired_{2 * commands_.capacity()}, events_{rings.events},
+    : commands_{rings.commands}, retired_{2 * commands_.capacity()}, events_{rings.events}, traces_{rings.traces},
       wake_agent_{std::move(wake_agent)}, wake_lcore_{std::move(wake_lcore)} {}
 
 expected<void, submit_error> lcore_channel::submit(command&& order) {
@@ -63,6 +71,21 @@ std::size_t lcore_channel::poll(std::span<event> out) {
   while (count < out.size() && events_.pop(out[count]))
     ++count;
   return count;
+}
+
+std::size_t lcore_channel::poll_traces(std::span<trace_record> out) {
+  std::size_t count = 0;
+  while (count < out.size() && traces_.pop(out[count]))
+    ++count;
+  return count;
+}
+
+void lcore_channel::tell_agent() noexcept {
+  has_news_ = false;
+  // Both: whichever ring had the news, the agent that is woken looks into both.
+  const bool waits_for_events = events_.disarm(), waits_for_traces = traces_.disarm();
+  if (waits_for_events || waits_for_traces)
+    wake_agent_();
 }
 
 void lcore_channel::retire(command&& spent) noexcept {

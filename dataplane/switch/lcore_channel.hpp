@@ -25,6 +25,8 @@ public:
     std::size_t commands = 1024;
     /// As many as packets may be held: each packet-in outstanding holds one.
     std::size_t events = 2048;
+    /// Steps of traced packets: some hundred packets between two looks of the agent; 256 KB.
+    std::size_t traces = 2048;
   };
 
   /// @param wake_agent called on the lcore, @param wake_lcore on the agent's thread; neither may throw or block.
@@ -32,8 +34,12 @@ public:
 
   [[nodiscard]] expected<void, submit_error> submit(command&& order) override;
   [[nodiscard]] std::size_t poll(std::span<event> out) override;
-  void arm() override { events_.arm(); }
-  [[nodiscard]] bool empty() const override { return events_.empty(); }
+  [[nodiscard]] std::size_t poll_traces(std::span<trace_record> out) override;
+  void arm() override {
+    events_.arm();
+    traces_.arm();
+  }
+  [[nodiscard]] bool empty() const override { return events_.empty() && traces_.empty(); }
   [[nodiscard]] const counters& statistics() const override { return counters_; }
 
   // The lcore's half.
@@ -41,11 +47,19 @@ public:
   [[nodiscard]] bool next(command& out) noexcept { return commands_.pop(out); }
   void retire(command&& spent) noexcept;
   /// False when the agent is too far behind.
-  [[nodiscard]] bool emit(const event& news) noexcept { return events_.push(event{news}); }
-  /// Wakes the agent if it sleeps; once per burst.
+  [[nodiscard]] bool emit(const event& news) noexcept {
+    has_news_ = true;
+    return events_.push(event{news});
+  }
+  [[nodiscard]] bool emit(const trace_record& step) noexcept {
+    has_news_ = true;
+    return traces_.push(trace_record{step});
+  }
+  /// Wakes the agent if it sleeps and there is something for it; once per burst. A burst without news costs one test:
+  /// to look whether the agent sleeps takes a fence, and to wake it microseconds.
   void publish() noexcept {
-    if (events_.disarm())
-      wake_agent_();
+    if (has_news_) [[unlikely]]
+      tell_agent();
   }
   /// The lcore is about to block: a command wakes it. Check has_commands() again afterwards.
   void arm_commands() noexcept { commands_.arm(); }
@@ -54,9 +68,13 @@ public:
 
 private:
   void reclaim() noexcept;
+  void tell_agent() noexcept;
 
   spsc_ring<command> commands_, retired_;
   spsc_ring<event> events_;
+  spsc_ring<trace_record> traces_;
+  /// The lcore's: it has emitted something since it last looked whether the agent sleeps.
+  bool has_news_ = false;
   std::function<void()> wake_agent_, wake_lcore_;
   counters counters_;
 };

@@ -56,6 +56,7 @@ public:
   }
 
   [[nodiscard]] slot& operator[](std::uint32_t index) noexcept { return slots_[index]; }
+  [[nodiscard]] const slot& operator[](std::uint32_t index) const noexcept { return slots_[index]; }
 
 private:
   /// Ids are small and even: spread them over both halves, which hash_index uses for bucket and tag.

@@ -22,6 +22,7 @@
 #include "dataplane/switch/eid_table.hpp"
 #include "dataplane/switch/path_program.hpp"
 #include "dataplane/switch/port_config.hpp"
+#include "dataplane/switch/trace_record.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 
 #include <chrono>
@@ -127,8 +128,27 @@ struct remove_flow {
   five_tuple tuple{};
 };
 
+/// Traces packets from now on, in place of what was traced before. What is seen of them is read by poll_traces().
+struct start_trace {
+  trace_session session;
+};
+
+/// Packets under way are followed to their end.
+struct stop_trace {};
+
+/// Longest simulated packet.
+inline constexpr std::size_t max_probe_bytes = 512;
+
+/// Says what would become of `frame` if it came by `port` now, as the records of a packet traced under `id`; the last
+/// is probe_ended. Nothing is sent, held, counted or changed. The frame's destination MAC address is filled in.
+struct probe {
+  trace_id id = 0;
+  port_id port = no_port;
+  std::vector<std::byte> frame;
+};
+
 using command = std::variant<std::monostate, add_port, remove_port, set_classifier, set_mappings, set_known_rlocs,
-                             set_path, remove_path, install_flow, refuse, remove_flow>;
+                             set_path, remove_path, install_flow, refuse, remove_flow, start_trace, stop_trace, probe>;
 
 // --- Events, switch → agent. Plain records.
 // ---------------------------------------------------------------------------
@@ -160,6 +180,8 @@ struct packet_in {
   hold_id hold = no_hold;
   /// When the switch received the packet; CLOCK_MONOTONIC, nanoseconds.
   std::uint64_t received_ns = 0;
+  /// Of a packet that is traced; else 0.
+  trace_id trace = 0;
 };
 
 enum class removal : std::uint8_t { idle, closed, evicted, commanded };
@@ -199,8 +221,11 @@ public:
   /// Takes up to `out.size()` events, oldest first. @return how many were written to the front of `out`.
   [[nodiscard]] virtual std::size_t poll(std::span<event> out) = 0;
 
-  /// From now on the next event calls the wake function given at construction, once, on the switch's thread. Check
-  /// `empty()` again afterwards, as with spsc_ring.
+  /// The same for what became of traced packets. A switch that can't trace has nothing to say.
+  [[nodiscard]] virtual std::size_t poll_traces(std::span<trace_record> /*out*/) { return 0; }
+
+  /// From now on the next event or trace record calls the wake function given at construction, once, on the switch's
+  /// thread. Check `empty()` again afterwards, as with spsc_ring.
   virtual void arm() = 0;
   [[nodiscard]] virtual bool empty() const = 0;
 

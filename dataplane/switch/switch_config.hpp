@@ -53,6 +53,9 @@ struct switch_config {
   /// Remote RLOCs at once, in both encapsulation formats.
   std::size_t tunnels = 4096;
 
+  /// Tells the time of one step of a traced packet, CLOCK_MONOTONIC; nullptr: the time of the burst. noexcept.
+  std::uint64_t (*trace_clock)() noexcept = nullptr;
+
   /// Keys the hash of tuples, so that nobody outside can choose collisions. 0: drawn at random.
   std::uint64_t hash_key = 0;
 };

@@ -3,7 +3,7 @@
 //
 // Invariant: empty between two calls of the switch. Threading: one thread. Only the constructor allocates.
 
-#include "dataplane/switch/counters.hpp"
+#include "dataplane/switch/tracer.hpp"
 #include "dataplane/switch/tx_sink.hpp"
 
 #include <vector>
@@ -15,7 +15,10 @@ public:
   /// DPDK's usual burst.
   static constexpr std::size_t burst_packets = 32;
 
-  explicit tx_queues(counters& counts) : counters_{counts}, queues_(max_ports) { dirty_.reserve(max_ports); }
+  /// @param followed hears of traced packets that a port does not take.
+  tx_queues(counters& counts, tracer& followed) : counters_{counts}, tracer_{followed}, queues_(max_ports) {
+    dirty_.reserve(max_ports);
+  }
 
   /// REQUIRES: port < max_ports.
   void push(port_id port, const packet& frame, tx_sink& out) noexcept {
@@ -57,12 +60,15 @@ private:
         counts.tx_bytes.add(lengths[i]);
       else {
         counters_.drops[static_cast<std::size_t>(drop_reason::tx_full)].add();
+        if (packets[i].is_traced()) [[unlikely]]
+          tracer_.dropped(packets[i], drop_reason::tx_full);
         out.release(packets[i]);
       }
     count = 0;
   }
 
   counters& counters_;
+  tracer& tracer_;
   std::vector<queue> queues_;
   std::vector<port_id> dirty_;
 };

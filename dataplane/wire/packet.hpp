@@ -7,9 +7,15 @@
 #include "base/bytes.hpp"
 #include "dataplane/wire/port_id.hpp"
 
+#include <cstdint>
 #include <type_traits>
 
 namespace glocal::dataplane {
+
+/// Names one packet on its whole way over all edges, when somebody traces it; 0: nobody does. 48 bits, so that it fits
+/// into what a packet has room for.
+using trace_id = std::uint64_t;
+inline constexpr trace_id max_trace_id = (trace_id{1} << 48) - 1;
 
 struct packet {
   std::byte* data = nullptr;
@@ -19,6 +25,17 @@ struct packet {
   /// Free bytes before and after the frame.
   std::uint16_t headroom = 0, tailroom = 0;
   port_id in_port = 0;
+  /// Of the trace id, see trace().
+  std::uint16_t trace_high = 0;
+  std::uint32_t trace_low = 0;
+
+  [[nodiscard]] bool is_traced() const noexcept { return (trace_low | trace_high) != 0; }
+  [[nodiscard]] trace_id trace() const noexcept { return trace_id{trace_high} << 32 | trace_low; }
+  /// REQUIRES: id <= max_trace_id.
+  void set_trace(trace_id id) noexcept {
+    trace_high = static_cast<std::uint16_t>(id >> 32);
+    trace_low = static_cast<std::uint32_t>(id);
+  }
 
   [[nodiscard]] byte_view view() const noexcept { return {data, length}; }
 

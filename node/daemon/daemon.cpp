@@ -14,6 +14,7 @@
 #include "node/daemon/api.hpp"
 #include "node/daemon/edge_ports.hpp"
 #include "node/daemon/http_api.hpp"
+#include "node/daemon/packet_trace.hpp"
 #include "node/daemon/rate_sampler.hpp"
 #include "node/daemon/vnf_drivers.hpp"
 #include "runtime/supervisor.hpp"
@@ -95,6 +96,7 @@ struct daemon::parts {
   std::unique_ptr<caf::actor_system> system;
   std::shared_ptr<runtime::directory> directory = std::make_shared<runtime::directory>();
   std::unique_ptr<dataplane::lcore> lcore;
+  std::shared_ptr<actors::trace_book> traces = std::make_shared<actors::trace_book>();
   runtime::transport transport;
   std::shared_ptr<const store::hash_ring> ring;
   std::shared_ptr<store::engine> engine;
@@ -173,8 +175,10 @@ expected<void, std::string> daemon::parts::start() {
     sources.counters = &lcore->statistics();
     sources.ports = named_ports(config, self);
   }
-  api = std::make_unique<http_api>(options.run_dir / (self.name + ".sock"),
-                                   make_api(*system, transport, std::move(sources)), std::move(*access));
+  const auto* counters = sources.counters;
+  auto handlers = make_api(*system, transport, std::move(sources));
+  add_packet_trace(handlers, *system, {config, self, directory, traces, counters});
+  api = std::make_unique<http_api>(options.run_dir / (self.name + ".sock"), std::move(handlers), std::move(*access));
   if (auto answering = api->start(); !answering)
     return answering;
   if (self.api)
@@ -291,6 +295,7 @@ std::vector<runtime::child_spec> daemon::parts::edge_children() {
     settings.ports = ports.ports;
     settings.attachments = ports.attachments;
     settings.decision_deadline = config.flow.hold_timeout;
+    settings.traces = traces;
     for (const auto* edge : config.nodes_with(role::edge))
       settings.trusted_rlocs.push_back(edge->underlay->rloc.address);
     return parent.spawn<actors::switch_agent>(settings, *lcore, client(), directory);
@@ -302,6 +307,7 @@ std::vector<runtime::child_spec> daemon::parts::edge_children() {
     settings.lease_ttl = config.store.lease_ttl;
     settings.idle_timeout = config.flow.idle_timeout;
     settings.decision_deadline = config.flow.hold_timeout;
+    settings.traces = traces;
     for (const auto& attachment : self.attachments)
       for (const auto& prefix : attachment.prefixes)
         settings.mappings.push_back({attachment.tenant, prefix, self.name, self.underlay->rloc.address});
