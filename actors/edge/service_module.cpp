@@ -26,7 +26,8 @@ service_module::service_module(caf::actor_config& config, service_module_setting
                               edge_names::service_module(settings.edge, settings.service.name)},
       settings_{std::move(settings)}, directory_{std::move(directory)},
       store_{*this, std::move(store_client), {settings_.decision_deadline}}, chooser_{settings_.service.policy,
-                                                                                      settings_.seed} {}
+                                                                                      settings_.service.chain,
+                                                                                      settings_.edge, settings_.seed} {}
 
 caf::behavior service_module::make_behavior() {
   watch_global_state();
@@ -43,6 +44,8 @@ void service_module::watch_global_state() {
   for (const auto& vnf_class : settings_.service.chain)
     (void)store_.watch(store::table::digests, model::keys::digest(vnf_class),
                        [this, vnf_class](const watch_event& event) { follow_digest(vnf_class, event); });
+  if (policy::weighs_links(settings_.service.policy.kind))
+    (void)store_.watch(store::table::links, "", [this](const watch_event& event) { follow_link(event); });
   (void)store_.watch(store::table::paths, "", [this](const watch_event& event) {
     if (event.what == watch_event::kind::live)
       paths_live_ = true;
@@ -80,10 +83,24 @@ void service_module::follow_digest(const std::string& vnf_class, const watch_eve
   chooser_.update(digest);
 }
 
+void service_module::follow_link(const watch_event& event) {
+  if (event.what == watch_event::kind::put) {
+    if (const auto link = model::decode<model::link_state>(event.entry.value))
+      chooser_.update(*link);
+    else
+      note_error("a malformed link under " + event.entry.key);
+  } else if (event.what == watch_event::kind::erase) {
+    const auto& key = event.entry.key;
+    if (const auto slash = key.find('/'); slash != std::string::npos)
+      chooser_.erase_link(key.substr(0, slash), key.substr(slash + 1));
+  }
+}
+
 void service_module::decide(const packet_in_batch& batch) {
   program_flows answers;
   std::vector<proposed_flow> proposals;
   std::vector<std::vector<std::string>> new_chains;
+  const auto now = clock().now().time_since_epoch();
   for (const auto& packet : batch.items) {
     ++tally_.packet_ins;
     auto key = model::keys::flow(packet.tenant, packet.tuple);
@@ -96,7 +113,7 @@ void service_module::decide(const packet_in_batch& batch) {
       continue;
     }
     chain_chooser::explanation why;
-    auto chain = chooser_.choose(settings_.service.chain, packet.trace != 0 ? &why : nullptr);
+    auto chain = chooser_.choose(packet.tenant, packet.tuple, now, packet.trace != 0 ? &why : nullptr);
     if (!chain) {
       ++tally_.no_candidate;
       if (packet.trace != 0)

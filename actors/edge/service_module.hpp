@@ -83,6 +83,7 @@ private:
 
   void watch_global_state();
   void follow_digest(const std::string& vnf_class, const store::watch_event& event);
+  void follow_link(const store::watch_event& event);
   void decide(const packet_in_batch& batch);
   void make_path(const std::vector<std::string>& chain, model::path_id id, int attempts_left);
   void path_is_known(const std::vector<std::string>& chain, model::path_id id);

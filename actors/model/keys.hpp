@@ -44,6 +44,11 @@ inline constexpr std::string_view all_vnf_classes = "class/";
   return std::string{vnf_class};
 }
 
+/// Table `links`: who measured, and to where.
+[[nodiscard]] inline std::string link(std::string_view from, std::string_view to) {
+  return std::string{from} + "/" + std::string{to};
+}
+
 /// Table `mappings`: the tenant and the EID prefix as text.
 [[nodiscard]] inline std::string mapping(tenant_id tenant, const ip_prefix& eid) {
   return std::to_string(tenant) + "/" + to_string(eid);

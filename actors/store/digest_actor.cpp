@@ -98,8 +98,8 @@ model::class_digest digest_actor::digest_of(const std::string& vnf_class, const 
   for (const auto& [key, status] : state.instances) {
     const auto place = instances_.find(model::keys::instance(status.instance));
     if (status.healthy && place != instances_.end())
-      digest.candidates.push_back(
-          {status.instance, place->second.node, place->second.rloc, status.flows, status.rate_pps});
+      digest.candidates.push_back({status.instance, place->second.node, place->second.rloc, status.flows,
+                                   status.rate_pps, place->second.capacity});
   }
   const auto better = [](const auto& a, const auto& b) {
     return std::tie(a.flows, a.instance) < std::tie(b.flows, b.instance);
