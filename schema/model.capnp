@@ -116,6 +116,8 @@ struct InstanceStatus {
 struct ClassDigest {
   vnfClass @0 :Text;
   candidates @1 :List(Candidate);
+  hand @2 :UInt32;
+  hands @3 :UInt32 = 1;
 
   struct Candidate {
     instance @0 :Text;

@@ -2,6 +2,7 @@
 
 #include "actors/model/codec.hpp"
 #include "actors/model/keys.hpp"
+#include "actors/policy/deal.hpp"
 #include "base/log.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 
@@ -76,9 +77,43 @@ void service_module::follow_digest(const std::string& vnf_class, const watch_eve
     digest = model::decode<model::class_digest>(event.entry.value).value_or(digest);
   else if (event.what != watch_event::kind::erase)
     return;
+  digest.vnf_class = vnf_class;
+  follow_hand(vnf_class, digest.hands);
+  // Until the own hand is there the first one serves.
+  if (const auto& known = digests_[vnf_class]; known.hand == 0 || !known.has_hand)
+    take(digest, event.entry.version);
+}
+
+void service_module::follow_hand(const std::string& vnf_class, std::uint32_t hands) {
   auto& known = digests_[vnf_class];
+  const auto hand = policy::hand_of(settings_.edge, hands);
+  if (hand == known.hand)
+    return;
+  if (known.hand != 0)
+    store_.unwatch(known.hand_watch);
+  known.hand = hand;
+  known.has_hand = false;
+  if (hand == 0)
+    return;
+  known.hand_watch =
+      store_.watch(store::table::digests, model::keys::digest(vnf_class, hand),
+                   [this, vnf_class, key = model::keys::digest(vnf_class, hand)](const watch_event& event) {
+                     if (event.what == watch_event::kind::suspect || event.what == watch_event::kind::live)
+                       digests_[vnf_class].is_suspect = event.what == watch_event::kind::suspect;
+                     if (event.what != watch_event::kind::put || event.entry.key != key)
+                       return;
+                     const auto digest = model::decode<model::class_digest>(event.entry.value);
+                     if (!digest || digest->vnf_class != vnf_class)
+                       return note_error("a malformed digest under " + key);
+                     digests_[vnf_class].has_hand = true;
+                     take(*digest, event.entry.version);
+                   });
+}
+
+void service_module::take(const model::class_digest& digest, store::revision version) {
+  auto& known = digests_[digest.vnf_class];
   known.candidates = digest.candidates.size();
-  known.version = event.entry.version;
+  known.version = version;
   known.received = clock().now();
   chooser_.update(digest);
 }

@@ -72,7 +72,7 @@ void service_module::note_choice(const dataplane::packet_in& packet, const std::
                                  const chain_chooser::explanation& why) {
   auto decided = entry(packet.trace, "decided",
                        {{"chain", joined(chain)},
-                        {"policy", std::string{name(settings_.service.policy.kind)}},
+                        {"policy", std::string{policy::name(settings_.service.policy.kind)}},
                         {"because", why.reason}});
   decided.choices = explained(why);
   settings_.traces->add(std::move(decided));
@@ -125,7 +125,7 @@ caf::result<foretold_decision> service_module::foretell(const dataplane::packet_
     }
     auto decided = foretold(entry(packet.trace, "decided",
                                   {{"chain", joined(*chain)},
-                                   {"policy", std::string{name(settings_.service.policy.kind)}},
+                                   {"policy", std::string{policy::name(settings_.service.policy.kind)}},
                                    {"because", why.reason}}));
     decided.choices = explained(why);
     decision.entries.push_back(std::move(decided));

@@ -269,6 +269,8 @@ instance_status read(schema::InstanceStatus::Reader in) {
 }
 
 void write(schema::ClassDigest::Builder out, const class_digest& value) {
+  out.setHand(value.hand);
+  out.setHands(value.hands);
   out.setVnfClass(text(value.vnf_class));
   auto candidates = out.initCandidates(static_cast<unsigned>(value.candidates.size()));
   for (unsigned i = 0; i < value.candidates.size(); ++i) {
@@ -285,7 +287,9 @@ void write(schema::ClassDigest::Builder out, const class_digest& value) {
 class_digest read(schema::ClassDigest::Reader in) {
   class_digest out;
   out.vnf_class = read(in.getVnfClass());
-  if (in.getCandidates().size() > class_digest::max_candidates)
+  out.hand = in.getHand();
+  out.hands = in.getHands();
+  if (in.getCandidates().size() > class_digest::max_candidates || out.hand >= out.hands)
     throw malformed{};
   for (const auto candidate : in.getCandidates())
     out.candidates.push_back({read(candidate.getInstance()), read(candidate.getNode()), read(candidate.getRloc()),

@@ -99,7 +99,7 @@ struct instance_status {
   bool operator==(const instance_status&) const = default;
 };
 
-/// What deciders watch (table `digests`): candidates of one class, best first, at most `max_candidates`.
+/// What deciders watch (table `digests`): candidates of one class, least loaded first.
 struct class_digest {
   static constexpr std::size_t max_candidates = 64;
   struct candidate {
@@ -114,6 +114,8 @@ struct class_digest {
   };
   std::string vnf_class;
   std::vector<candidate> candidates;
+  /// A class with more instances is dealt into hands of at most `max_candidates`: which this is, and of how many.
+  std::uint32_t hand = 0, hands = 1;
 
   bool operator==(const class_digest&) const = default;
 };
