@@ -441,10 +441,40 @@ private:
           report_.error(here, "class " + quoted(service.chain[j]) + " twice in one chain",
                         "a chain crosses each class once");
       }
+      check_weights(i);
       if (!tenants_.empty() && !tenants_.contains(service.tenant))
         report_.error({"services", i, "tenant"}, "no attachment carries tenant " + std::to_string(service.tenant),
                       "set 'tenant' of an attachment, or of this service");
     }
+  }
+
+  /// Weights name instances of the chain, and leave each of its classes one that may be chosen.
+  void check_weights(std::size_t i) {
+    const auto& service = config_.services[i];
+    const auto& weights = service.policy.weights;
+    if (weights.empty())
+      return;
+    std::map<std::string_view, bool> usable;
+    names members;
+    for (std::size_t k = 0; k < config_.instances.size(); ++k) {
+      const auto& instance = config_.instances[k];
+      if (std::find(service.chain.begin(), service.chain.end(), instance.vnf_class) == service.chain.end())
+        continue;
+      members.emplace(instance.name, k);
+      const bool drained = std::any_of(weights.begin(), weights.end(), [&](const auto& each) {
+        return each.instance == instance.name && each.weight == 0;
+      });
+      usable[instance.vnf_class] |= !drained;
+    }
+    for (const auto& each : weights)
+      if (!each.instance.empty() && !members.contains(each.instance))
+        report_.error({"services", i, "policy", "weights", each.instance},
+                      "no instance " + quoted(each.instance) + " of this chain",
+                      suggest(each.instance, words(members), "instances"));
+    for (const auto& [vnf_class, any] : usable)
+      if (!any)
+        report_.error({"services", i, "policy", "weights"},
+                      "all instances of class " + quoted(vnf_class) + " have weight 0", "give one of them a weight");
   }
 
   const cluster_config& config_;

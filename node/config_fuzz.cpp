@@ -23,7 +23,7 @@ nodes:
   attachments:
   - {name: h, tenant: 1, gateway: [10.1.0.1/24, "fd00::1/64"], mtu: 1500, host: {name: a, addresses: [10.1.0.7/24]}}
   - &x {name: i, gateway: 203.0.113.1/24, prefixes: [0.0.0.0/0], interface: eth1}
-vnf_classes: [{name: f, driver: netns, stateful: true, setup: ["true"]}]
+vnf_classes: [{name: f, driver: netns, stateful: true, capacity: 9, setup: ["true"]}]
 instances: [{name: f1, class: f, node: w}]
 services:
 - name: web
@@ -31,7 +31,7 @@ services:
   priority: 100
   match: [{protocol: tcp, source: 10.1.0.0/24, destination_ports: [80, 8000-8080]}, {protocol: icmp, icmp_type: 8}]
   chain: [f]
-  policy: least-loaded
+  policy: {name: weighted, weights: {f1: 3}, reuse: {by: pair, for: 10s}}
   on_store_loss: drop
 )";
 

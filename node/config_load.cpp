@@ -1,4 +1,5 @@
 // First pass over a cluster file: each value by itself, as the schema says (configs/cluster.schema.json).
+#include "node/config_policy.hpp"
 #include "node/config_report.hpp"
 #include "node/yaml_reader.hpp"
 
@@ -14,6 +15,8 @@ using namespace std::chrono_literals;
 
 // The greatest is what a packet buffer holds: dataplane::max_port_mtu.
 constexpr std::uint16_t least_mtu = 576, greatest_mtu = 1900;
+/// Connections an instance carries well: more than fits the memory of any.
+constexpr std::uint32_t greatest_capacity = 1'000'000'000;
 /// A match with lists of ports becomes this many rules at most.
 constexpr std::size_t max_matches_per_service = 1024;
 
@@ -54,9 +57,12 @@ public:
         out.match_lines.push_back(std::exchange(match_lines_, {}));
       });
     });
-    for (auto& instance : out.instances)
+    for (auto& instance : out.instances) {
       if (const auto* at = out.find_node(instance.node); at != nullptr && at->underlay)
         instance.rloc = at->underlay->rloc.address;
+      if (const auto* of = out.find_class(instance.vnf_class); of != nullptr && instance.capacity == 0)
+        instance.capacity = of->capacity;
+    }
     return out;
   }
 
@@ -174,7 +180,7 @@ private:
   }
 
   void vnf_class(const value& v, model::vnf_class& out) {
-    if (!keys(v, "a VNF class", {"name", "driver", "stateful", "setup"}, {"name"}))
+    if (!keys(v, "a VNF class", {"name", "driver", "stateful", "capacity", "setup"}, {"name"}))
       return;
     with(v, "name", [&](auto& e) { name(e, out.name); });
     with(v, "driver", [&](auto& e) {
@@ -182,16 +188,18 @@ private:
       choice<int>(e, {{"netns", 0}}, only);
     });
     with(v, "stateful", [&](auto& e) { boolean(e, "stateful", out.stateful); });
+    with(v, "capacity", [&](auto& e) { number(e, "capacity", 1, greatest_capacity, out.capacity); });
     with(v, "setup",
          [&](auto& e) { list(e, "setup", out.setup, [&](auto& c, auto& to) { text(c, "a setup command", to); }); });
   }
 
   void instance(const value& v, model::vnf_instance& out) {
-    if (!keys(v, "an instance", {"name", "class", "node"}, {"name", "class", "node"}))
+    if (!keys(v, "an instance", {"name", "class", "node", "capacity"}, {"name", "class", "node"}))
       return;
     with(v, "name", [&](auto& e) { name(e, out.name); });
     with(v, "class", [&](auto& e) { name(e, out.vnf_class); });
     with(v, "node", [&](auto& e) { name(e, out.node); });
+    with(v, "capacity", [&](auto& e) { number(e, "capacity", 1, greatest_capacity, out.capacity); });
   }
 
   void service(const value& v, model::service& out) {
@@ -204,10 +212,7 @@ private:
     with(v, "priority", [&](auto& e) { number(e, "priority", 0, 65'535, out.priority); });
     with(v, "match", [&](auto& e) { matches(e, out.matches); });
     with(v, "chain", [&](auto& e) { list(e, "chain", out.chain, [&](auto& c, auto& to) { name(c, to); }); });
-    with(v, "policy", [&](auto& e) {
-      choice<model::policy>(
-          e, {{"least-loaded", model::policy::least_loaded}, {"round-robin", model::policy::round_robin}}, out.policy);
-    });
+    with(v, "policy", [&](auto& e) { read_policy(tree_, report_, e, out.policy); });
     with(v, "on_store_loss", [&](auto& e) {
       choice<model::fallback>(e, {{"drop", model::fallback::drop}, {"pass", model::fallback::pass}}, out.on_store_loss);
     });

@@ -45,6 +45,7 @@ struct VnfClass {
   driver @1 :Text;
   stateful @2 :Bool;
   setup @3 :List(Text);
+  capacity @4 :UInt32;
 }
 
 struct VnfInstance {
@@ -52,6 +53,7 @@ struct VnfInstance {
   vnfClass @1 :Text;
   node @2 :Text;
   rloc @3 :IpAddress;
+  capacity @4 :UInt32;
 }
 
 struct Service {
@@ -62,6 +64,27 @@ struct Service {
   chain @4 :List(Text);
   policy @5 :UInt8;
   onStoreLoss @6 :UInt8;
+  policyParameters @7 :PolicyParameters;
+  # Absent: defaults.
+}
+
+struct PolicyParameters {
+  choices @0 :UInt32 = 2;
+  sample @1 :UInt32;
+  spreadPercent @2 :UInt32 = 5;
+  serviceUs @3 :UInt32 = 50;
+  spillPercent @4 :UInt32 = 80;
+  latencyWeight @5 :UInt32 = 10;
+  loadWeight @6 :UInt32 = 10;
+  localityWeight @7 :UInt32 = 1;
+  weights @8 :List(InstanceWeight);
+  reuse @9 :UInt8;
+  reuseForMs @10 :UInt32 = 10000;
+
+  struct InstanceWeight {
+    instance @0 :Text;
+    weight @1 :UInt32;
+  }
 }
 
 struct ServicePath {
@@ -93,6 +116,8 @@ struct InstanceStatus {
 struct ClassDigest {
   vnfClass @0 :Text;
   candidates @1 :List(Candidate);
+  hand @2 :UInt32;
+  hands @3 :UInt32 = 1;
 
   struct Candidate {
     instance @0 :Text;
@@ -100,7 +125,15 @@ struct ClassDigest {
     rloc @2 :IpAddress;
     flows @3 :UInt64;
     ratePps @4 :Float64;
+    capacity @5 :UInt32;
   }
+}
+
+struct LinkState {
+  from @0 :Text;
+  to @1 :Text;
+  delayUs @2 :Float64;
+  loss @3 :Float64;
 }
 
 struct EidMapping {

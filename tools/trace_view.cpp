@@ -198,6 +198,16 @@ std::string outcome_words(const json& outcome) {
   return result + " at " + node + (reason.empty() || reason == "-" ? "" : " " + reason);
 }
 
+/// What a policy weighs beside the load; not said where it does not matter.
+std::string priced(const json& candidate) {
+  std::string out;
+  if (const auto& delay = at(candidate, {"delay_us"}); delay.is_number() && delay.get<double>() > 0)
+    out += ", " + cell(delay) + " us away";
+  if (const auto& cost = at(candidate, {"cost"}); cost.is_number() && cost.get<double>() > 0)
+    out += ", cost " + cell(cost);
+  return out;
+}
+
 void add_choices(std::string& out, const std::string& indent, const json& step) {
   for (const auto& choice : list(at(step, {"choices"}))) {
     const bool is_suspect = at(choice, {"suspect"}) == json(true);
@@ -208,7 +218,7 @@ void add_choices(std::string& out, const std::string& indent, const json& step) 
       const auto mark = at(each, {"chosen"}) == json(true) ? "→ " : at(each, {"drawn"}) == json(true) ? "· " : "  ";
       out += indent + "  " + mark + cell(at(each, {"instance"})) + " at " + cell(at(each, {"node"})) + ": " +
              cell(at(each, {"flows"})) + " flows + " + cell(at(each, {"own_choices"})) + " chosen since, " +
-             cell(at(each, {"rate_pps"})) + " packets/s" +
+             cell(at(each, {"rate_pps"})) + " packets/s" + priced(each) +
              (at(each, {"chosen"}) == json(true)  ? " (chosen)"
               : at(each, {"drawn"}) == json(true) ? " (drawn)"
                                                   : "") +
@@ -333,7 +343,8 @@ std::string step_words(const json& step) {
   if (what == "remembered")
     return words{}.add("decided before").add("path ", text(step, "path")).add("version ", text(step, "version")).done();
   if (what == "decided")
-    return "chain " + text(step, "chain") + ", by " + text(step, "policy");
+    return "chain " + text(step, "chain") + ", by " + text(step, "policy") +
+           (text(step, "because").empty() ? "" : ": " + text(step, "because"));
   if (what == "no_candidate")
     return "class " + text(step, "class") + " has no healthy instance";
   if (what == "path_published")

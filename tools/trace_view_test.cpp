@@ -141,7 +141,8 @@ json step(const char* trace, std::int64_t us, const char* node, const char* what
 
 /// A first packet over two edges, as their nodes tell it: each in its own order, one after the other.
 json two_edges() {
-  auto decided = step("01", 90, "sub", "decided", {{"chain", "fw-1"}, {"policy", "least-loaded"}}, "service/web");
+  auto decided = step("01", 90, "sub", "decided",
+                      {{"chain", "fw-1"}, {"policy", "least-loaded"}, {"because", "the least loaded"}}, "service/web");
   decided["choices"] = {{{"class", "firewall"},
                          {"version", 12},
                          {"age_s", 0.42},
@@ -159,6 +160,8 @@ json two_edges() {
                             {"flows", 5},
                             {"own_choices", 0},
                             {"rate_pps", 20},
+                            {"delay_us", 350},
+                            {"cost", 1.5},
                             {"drawn", true},
                             {"chosen", false}}}}}};
   auto rule = step("01", 2, "sub", "rule",
@@ -209,10 +212,11 @@ TEST_CASE("steps of several nodes become one tree, by time") {
         "│      0.000 ms  received        by subscribers, ttl 64\n"
         "│      0.001 ms  miss            no exact-match entry\n"
         "│      0.002 ms  rule            web #0, /etc/glocal/figure3.yaml:134, dport=80, priority 100: decide\n"
-        "│      0.090 ms  decided         chain fw-1, by least-loaded  [service/web]\n"
+        "│      0.090 ms  decided         chain fw-1, by least-loaded: the least loaded  [service/web]\n"
         "│                                firewall: digest version 12, 0.42 s old\n"
         "│                                  → fw-1 at dc1: 3 flows + 1 chosen since, 10.5 packets/s (chosen)\n"
-        "│                                  · fw-2 at dc1: 5 flows + 0 chosen since, 20 packets/s (drawn)\n"
+        "│                                  · fw-2 at dc1: 5 flows + 0 chosen since, 20 packets/s, 350 us away, cost "
+        "1.5 (drawn)\n"
         "│      0.500 ms  put_if_absent   won, path 000004, version 9, round trip 400.5 us  [service/web]\n"
         "│      0.600 ms  encapsulated    to RLOC 172.16.2.2, SPI/SI 4/255, 116 B\n"
         "│      0.601 ms  sent            by underlay\n"

@@ -1,69 +1,94 @@
 #include "actors/edge/chain_chooser.hpp"
 
+#include "actors/model/keys.hpp"
 #include "base/hash.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace glocal::actors {
+namespace {
+
+/// Linux's least retransmission timeout.
+constexpr double retransmission_us = 200'000;
+
+} // namespace
+
+chain_chooser::chain_chooser(const policy::settings& rule, std::vector<std::string> classes, const std::string& edge,
+                             std::uint64_t seed)
+    : planner_{rule, std::move(classes), edge, seed}, rates_(planner_.classes().size()) {}
 
 void chain_chooser::update(const model::class_digest& digest) {
-  auto& state = classes_[digest.vnf_class];
-  std::vector<candidate> fresh;
-  fresh.reserve(digest.candidates.size());
-  for (const auto& published : digest.candidates) {
-    candidate next{published.instance, published.flows, 0, 0, published.node, published.rate_pps};
-    const auto known = std::find_if(state.candidates.begin(), state.candidates.end(),
-                                    [&](const candidate& old) { return old.name == published.instance; });
-    if (known != state.candidates.end())
-      next.previous_choices = known->choices;
-    fresh.push_back(std::move(next));
+  std::vector<policy::candidate> candidates;
+  std::vector<double> rates;
+  candidates.reserve(digest.candidates.size());
+  for (const auto& each : digest.candidates) {
+    candidates.push_back({each.instance, each.node, static_cast<double>(each.flows), static_cast<double>(each.capacity),
+                          true, std::chrono::milliseconds{0}});
+    rates.push_back(each.rate_pps);
   }
-  state.candidates = std::move(fresh);
+  planner_.update(digest.vnf_class, candidates);
+  const auto& classes = planner_.classes();
+  for (std::size_t i = 0; i < classes.size(); ++i)
+    if (classes[i] == digest.vnf_class)
+      rates_[i] = rates;
 }
 
-expected<std::vector<std::string>, no_candidate> chain_chooser::choose(const std::vector<std::string>& classes,
-                                                                       explanation* why) {
-  for (const auto& vnf_class : classes) {
-    const auto found = classes_.find(vnf_class);
-    if (found == classes_.end() || found->second.candidates.empty())
-      return unexpected{no_candidate{vnf_class}};
+void chain_chooser::update(const model::link_state& link) {
+  auto& delays = planner_.delays();
+  const auto from = delays.number(link.from), to = delays.number(link.to);
+  delays.set(from, to, static_cast<float>(link.delay_us + std::clamp(link.loss, 0.0, 1.0) * retransmission_us));
+}
+
+void chain_chooser::erase_link(const std::string& from, const std::string& to) {
+  auto& delays = planner_.delays();
+  const auto a = delays.number(from), b = delays.number(to);
+  delays.set(a, b, -1);
+}
+
+std::uint64_t chain_chooser::similarity(model::tenant_id tenant, const five_tuple& tuple) const {
+  const auto hash = [&](const ip_address& address, std::uint64_t seed) {
+    return hash_bytes(address.octets.data(), address.octets.size(), seed);
+  };
+  switch (planner_.rule().reuse) {
+  case policy::similarity::none: return 0;
+  case policy::similarity::source: return hash(tuple.source, tenant);
+  case policy::similarity::destination: return hash(tuple.destination, tenant);
+  case policy::similarity::pair: return hash(tuple.destination, hash(tuple.source, tenant));
   }
-  std::vector<std::string> instances;
-  instances.reserve(classes.size());
-  for (const auto& vnf_class : classes) {
-    auto& state = classes_.find(vnf_class)->second;
-    const auto how = pick(state);
-    if (why != nullptr) {
-      auto& seen = why->emplace_back();
-      for (std::size_t i = 0; i < state.candidates.size(); ++i) {
-        const auto& each = state.candidates[i];
-        seen.push_back({each.name, each.node, each.published, each.previous_choices + each.choices, each.rate_pps,
-                        i == how.first || i == how.second, i == how.chosen});
+  return 0;
+}
+
+expected<std::vector<std::string>, no_candidate> chain_chooser::choose(model::tenant_id tenant, const five_tuple& tuple,
+                                                                       std::chrono::nanoseconds now, explanation* why) {
+  policy::flow_request flow;
+  // Of the flow's key, so that both directions of a connection hash alike.
+  if (planner_.rule().kind == policy::kind::consistent)
+    flow.hash = hash_text(model::keys::flow(tenant, tuple));
+  flow.similarity = similarity(tenant, tuple);
+  flow.now = now;
+  const auto chosen = planner_.choose(flow);
+  if (!chosen)
+    return unexpected{no_candidate{planner_.classes()[chosen.error().index]}};
+  if (why != nullptr) {
+    const auto explained = planner_.explain(*chosen);
+    *why = {explained.reason, explained.cost, explained.reused, {}};
+    for (std::size_t i = 0; i < explained.classes.size(); ++i) {
+      auto& seen = why->classes.emplace_back();
+      for (std::size_t k = 0; k < explained.classes[i].size(); ++k) {
+        const auto& each = explained.classes[i][k];
+        const bool offered = each.cost < policy::not_offered;
+        seen.push_back({each.instance, each.edge, static_cast<std::uint64_t>(each.published),
+                        static_cast<std::uint64_t>(each.own), k < rates_[i].size() ? rates_[i][k] : 0, offered,
+                        each.chosen, each.utilisation, each.delay_us, offered ? each.cost : 0});
       }
     }
-    auto& chosen = state.candidates[how.chosen];
-    ++chosen.choices;
-    instances.push_back(chosen.name);
   }
-  return instances;
+  return planner_.instances(*chosen);
 }
 
 void chain_chooser::forget(const std::vector<std::string>& instances) {
-  for (auto& [name, state] : classes_)
-    for (auto& candidate : state.candidates)
-      if (candidate.choices > 0 && std::find(instances.begin(), instances.end(), candidate.name) != instances.end())
-        --candidate.choices;
-}
-
-chain_chooser::picked chain_chooser::pick(class_state& state) {
-  const auto& all = state.candidates;
-  if (policy_ == model::policy::round_robin)
-    return {state.next++ % all.size()};
-  const auto first = random_() % all.size();
-  if (all.size() == 1)
-    return {first, first, first};
-  const auto second = (first + 1 + random_() % (all.size() - 1)) % all.size();
-  return {all[second].load() < all[first].load() ? second : first, first, second};
+  planner_.forget(instances);
 }
 
 model::path_id first_path_id(const std::string& service, const std::vector<std::string>& instances) {

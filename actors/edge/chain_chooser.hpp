@@ -1,16 +1,15 @@
 #pragma once
-// The local decision: which instances a new flow crosses, from watched global state.
+// The local decision as a service module asks for it: digests and links of the global state in, instances out. The
+// choosing itself is the pure library actors/policy; here its values meet those of the store's tables.
 //
-// Published load is about a second old, so on top of it the chooser counts its own choices of the last two digest
-// periods: without them every flow of a burst would go to the instance that was least loaded a second ago.
 // Deterministic for a seed. Not thread-safe: it lives in one service module.
-// Source: paper section "local decisions"; two choices: Mitzenmacher, "The Power of Two Choices", IEEE TPDS 2001.
+// Source: paper section "local decisions"; the policies' own: docs/policies.md.
 
 #include "actors/model/model.hpp"
+#include "actors/policy/chain_planner.hpp"
 
+#include <chrono>
 #include <cstdint>
-#include <map>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -27,8 +26,10 @@ struct weighed_candidate {
   /// Load: flows as published, and own choices since that are not in it yet.
   std::uint64_t flows = 0, own_choices = 0;
   double rate_pps = 0;
-  /// Of two drawn at random the less loaded is chosen; round-robin draws none.
+  /// The policy offered it: of two drawn at random the less loaded is chosen, round-robin offers the next in turn.
   bool drawn = false, chosen = false;
+  /// Load by capacity, the way from the edge before it on the chain, and its price in the policy's currency.
+  double utilisation = 0, delay_us = 0, cost = 0;
 
   bool operator==(const weighed_candidate&) const = default;
 };
@@ -36,45 +37,40 @@ struct weighed_candidate {
 /// Copies choose alike from then on: a copy's choice foretells the original's.
 class chain_chooser {
 public:
-  chain_chooser(model::policy policy, std::uint64_t seed) : policy_{policy}, random_{seed} {}
+  /// @param classes of the chain, in order. @param edge where it is decided.
+  chain_chooser(const policy::settings& rule, std::vector<std::string> classes, const std::string& edge,
+                std::uint64_t seed);
 
   /// A newer digest of a class; an empty one means no healthy instance is known.
   void update(const model::class_digest& digest);
+  /// A newer measurement between two edges. A lost packet counts as the 200 ms until it is sent again.
+  void update(const model::link_state& link);
+  /// Nobody measures between these two edges any more.
+  void erase_link(const std::string& from, const std::string& to);
 
-  /// Why a choice fell as it did: for each class of the chain, all candidates before the choice was counted.
-  using explanation = std::vector<std::vector<weighed_candidate>>;
+  /// Why a choice fell as it did: the rule, and for each class of the chain all candidates before the choice was
+  /// counted.
+  struct explanation {
+    std::string reason;
+    double cost = 0;
+    bool reused = false;
+    std::vector<std::vector<weighed_candidate>> classes;
+  };
 
-  /// One instance per class, in order, and counts the choice. Cost: O(classes); with `why`, O(candidates).
-  [[nodiscard]] expected<std::vector<std::string>, no_candidate> choose(const std::vector<std::string>& classes,
-                                                                        explanation* why = nullptr);
+  /// One instance per class, in order, and counts the choice.
+  /// @param now any monotonic clock, for the age of reused chains. Cost: a few us; with `why`, O(candidates) texts.
+  [[nodiscard]] expected<std::vector<std::string>, no_candidate>
+  choose(model::tenant_id tenant, const five_tuple& tuple, std::chrono::nanoseconds now, explanation* why = nullptr);
 
   /// A choice that was not used after all (another edge's decision won): it no longer counts.
   void forget(const std::vector<std::string>& instances);
 
 private:
-  struct candidate {
-    std::string name;
-    std::uint64_t published = 0, previous_choices = 0, choices = 0;
-    std::string node;
-    double rate_pps = 0;
+  [[nodiscard]] std::uint64_t similarity(model::tenant_id tenant, const five_tuple& tuple) const;
 
-    [[nodiscard]] std::uint64_t load() const noexcept { return published + previous_choices + choices; }
-  };
-  struct class_state {
-    std::vector<candidate> candidates;
-    std::size_t next = 0;
-  };
-
-  struct picked {
-    std::size_t chosen = 0;
-    /// Equal when there is one candidate; npos with round-robin.
-    std::size_t first = std::string::npos, second = std::string::npos;
-  };
-  picked pick(class_state& state);
-
-  const model::policy policy_;
-  std::mt19937_64 random_;
-  std::map<std::string, class_state, std::less<>> classes_;
+  policy::chain_planner planner_;
+  /// By class of the chain and candidate, for the explanation only.
+  std::vector<std::vector<double>> rates_;
 };
 
 /// The id a chain is tried under first: a hash of its content, so that two edges that decide the same chain at the same

@@ -214,7 +214,7 @@ struct world {
       std::make_shared<const store::hash_ring>(*store::hash_ring::make({{"s1"}}, 16));
   recorded_switch fast_path;
   std::shared_ptr<trace_book> traces = std::make_shared<trace_book>();
-  model::service web{"web", 0, 100, {}, {"firewall"}, model::policy::least_loaded, model::fallback::drop};
+  model::service web{"web", 0, 100, {}, {"firewall"}, policy::kind::least_loaded, model::fallback::drop};
   caf::actor e1_client, supervisor;
   dataplane::hold_id last_hold = 0;
 };

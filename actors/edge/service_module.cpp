@@ -2,6 +2,7 @@
 
 #include "actors/model/codec.hpp"
 #include "actors/model/keys.hpp"
+#include "actors/policy/deal.hpp"
 #include "base/log.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 
@@ -26,7 +27,8 @@ service_module::service_module(caf::actor_config& config, service_module_setting
                               edge_names::service_module(settings.edge, settings.service.name)},
       settings_{std::move(settings)}, directory_{std::move(directory)},
       store_{*this, std::move(store_client), {settings_.decision_deadline}}, chooser_{settings_.service.policy,
-                                                                                      settings_.seed} {}
+                                                                                      settings_.service.chain,
+                                                                                      settings_.edge, settings_.seed} {}
 
 caf::behavior service_module::make_behavior() {
   watch_global_state();
@@ -43,6 +45,8 @@ void service_module::watch_global_state() {
   for (const auto& vnf_class : settings_.service.chain)
     (void)store_.watch(store::table::digests, model::keys::digest(vnf_class),
                        [this, vnf_class](const watch_event& event) { follow_digest(vnf_class, event); });
+  if (policy::weighs_links(settings_.service.policy.kind))
+    (void)store_.watch(store::table::links, "", [this](const watch_event& event) { follow_link(event); });
   (void)store_.watch(store::table::paths, "", [this](const watch_event& event) {
     if (event.what == watch_event::kind::live)
       paths_live_ = true;
@@ -73,17 +77,65 @@ void service_module::follow_digest(const std::string& vnf_class, const watch_eve
     digest = model::decode<model::class_digest>(event.entry.value).value_or(digest);
   else if (event.what != watch_event::kind::erase)
     return;
+  digest.vnf_class = vnf_class;
+  follow_hand(vnf_class, digest.hands);
+  // Until the own hand is there the first one serves.
+  if (const auto& known = digests_[vnf_class]; known.hand == 0 || !known.has_hand)
+    take(digest, event.entry.version);
+}
+
+void service_module::follow_hand(const std::string& vnf_class, std::uint32_t hands) {
   auto& known = digests_[vnf_class];
+  const auto hand = policy::hand_of(settings_.edge, hands);
+  if (hand == known.hand)
+    return;
+  if (known.hand != 0)
+    store_.unwatch(known.hand_watch);
+  known.hand = hand;
+  known.has_hand = false;
+  if (hand == 0)
+    return;
+  known.hand_watch =
+      store_.watch(store::table::digests, model::keys::digest(vnf_class, hand),
+                   [this, vnf_class, key = model::keys::digest(vnf_class, hand)](const watch_event& event) {
+                     if (event.what == watch_event::kind::suspect || event.what == watch_event::kind::live)
+                       digests_[vnf_class].is_suspect = event.what == watch_event::kind::suspect;
+                     if (event.what != watch_event::kind::put || event.entry.key != key)
+                       return;
+                     const auto digest = model::decode<model::class_digest>(event.entry.value);
+                     if (!digest || digest->vnf_class != vnf_class)
+                       return note_error("a malformed digest under " + key);
+                     digests_[vnf_class].has_hand = true;
+                     take(*digest, event.entry.version);
+                   });
+}
+
+void service_module::take(const model::class_digest& digest, store::revision version) {
+  auto& known = digests_[digest.vnf_class];
   known.candidates = digest.candidates.size();
-  known.version = event.entry.version;
+  known.version = version;
   known.received = clock().now();
   chooser_.update(digest);
+}
+
+void service_module::follow_link(const watch_event& event) {
+  if (event.what == watch_event::kind::put) {
+    if (const auto link = model::decode<model::link_state>(event.entry.value))
+      chooser_.update(*link);
+    else
+      note_error("a malformed link under " + event.entry.key);
+  } else if (event.what == watch_event::kind::erase) {
+    const auto& key = event.entry.key;
+    if (const auto slash = key.find('/'); slash != std::string::npos)
+      chooser_.erase_link(key.substr(0, slash), key.substr(slash + 1));
+  }
 }
 
 void service_module::decide(const packet_in_batch& batch) {
   program_flows answers;
   std::vector<proposed_flow> proposals;
   std::vector<std::vector<std::string>> new_chains;
+  const auto now = clock().now().time_since_epoch();
   for (const auto& packet : batch.items) {
     ++tally_.packet_ins;
     auto key = model::keys::flow(packet.tenant, packet.tuple);
@@ -96,7 +148,7 @@ void service_module::decide(const packet_in_batch& batch) {
       continue;
     }
     chain_chooser::explanation why;
-    auto chain = chooser_.choose(settings_.service.chain, packet.trace != 0 ? &why : nullptr);
+    auto chain = chooser_.choose(packet.tenant, packet.tuple, now, packet.trace != 0 ? &why : nullptr);
     if (!chain) {
       ++tally_.no_candidate;
       if (packet.trace != 0)

@@ -75,6 +75,10 @@ private:
     store::revision version = 0;
     std::chrono::steady_clock::time_point received;
     bool is_suspect = false;
+    /// Of a class that is dealt into hands, this edge's, and whether it has been seen.
+    std::uint32_t hand = 0;
+    bool has_hand = false;
+    store::watch_id hand_watch = 0;
   };
   struct tally {
     std::uint64_t packet_ins = 0, cached = 0, decided = 0, adopted = 0, paths_made = 0;
@@ -83,6 +87,10 @@ private:
 
   void watch_global_state();
   void follow_digest(const std::string& vnf_class, const store::watch_event& event);
+  /// Watches the hand of a class that is this edge's.
+  void follow_hand(const std::string& vnf_class, std::uint32_t hands);
+  void take(const model::class_digest& digest, store::revision version);
+  void follow_link(const store::watch_event& event);
   void decide(const packet_in_batch& batch);
   void make_path(const std::vector<std::string>& chain, model::path_id id, int attempts_left);
   void path_is_known(const std::vector<std::string>& chain, model::path_id id);

@@ -54,7 +54,7 @@ void service_module::note(const dataplane::packet_in& packet, std::string what, 
 std::vector<trace_choice> service_module::explained(const chain_chooser::explanation& why) const {
   std::vector<trace_choice> out;
   const auto now = clock().now();
-  for (std::size_t i = 0; i < why.size() && i < settings_.service.chain.size(); ++i) {
+  for (std::size_t i = 0; i < why.classes.size() && i < settings_.service.chain.size(); ++i) {
     trace_choice choice;
     choice.vnf_class = settings_.service.chain[i];
     if (const auto known = digests_.find(choice.vnf_class); known != digests_.end()) {
@@ -62,7 +62,7 @@ std::vector<trace_choice> service_module::explained(const chain_chooser::explana
       choice.age_s = std::chrono::duration<double>{now - known->second.received}.count();
       choice.is_suspect = known->second.is_suspect;
     }
-    choice.candidates = why[i];
+    choice.candidates = why.classes[i];
     out.push_back(std::move(choice));
   }
   return out;
@@ -71,7 +71,9 @@ std::vector<trace_choice> service_module::explained(const chain_chooser::explana
 void service_module::note_choice(const dataplane::packet_in& packet, const std::vector<std::string>& chain,
                                  const chain_chooser::explanation& why) {
   auto decided = entry(packet.trace, "decided",
-                       {{"chain", joined(chain)}, {"policy", std::string{to_string(settings_.service.policy)}}});
+                       {{"chain", joined(chain)},
+                        {"policy", std::string{policy::name(settings_.service.policy.kind)}},
+                        {"because", why.reason}});
   decided.choices = explained(why);
   settings_.traces->add(std::move(decided));
 }
@@ -115,15 +117,16 @@ caf::result<foretold_decision> service_module::foretell(const dataplane::packet_
     // On a copy: neither the count of choices nor the next draw is touched.
     auto chooser = chooser_;
     chain_chooser::explanation why;
-    const auto chain = chooser.choose(settings_.service.chain, &why);
+    const auto chain = chooser.choose(packet.tenant, packet.tuple, clock().now().time_since_epoch(), &why);
     if (!chain) {
       decision.entries.push_back(foretold(entry(packet.trace, "no_candidate", {{"class", chain.error().vnf_class}})));
       decision.pass = settings_.service.on_store_loss == model::fallback::pass;
       return decision;
     }
-    auto decided =
-        foretold(entry(packet.trace, "decided",
-                       {{"chain", joined(*chain)}, {"policy", std::string{to_string(settings_.service.policy)}}}));
+    auto decided = foretold(entry(packet.trace, "decided",
+                                  {{"chain", joined(*chain)},
+                                   {"policy", std::string{policy::name(settings_.service.policy.kind)}},
+                                   {"because", why.reason}}));
     decided.choices = explained(why);
     decision.entries.push_back(std::move(decided));
     const auto known_path = paths_.find(*chain);

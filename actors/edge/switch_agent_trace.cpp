@@ -349,14 +349,14 @@ void switch_agent::walk(foretelling& about, const model::service_path& path, dir
     const auto known = instances_.find(name);
     if (known == instances_.end())
       return verdict(about, "dropped", node, "unknown_path: nobody knows where instance " + name + " is");
-    const auto& [instance, vnf_class, at, rloc] = known->second;
+    const auto& instance = known->second;
     auto hop = foretold(entry(about.packet.trace, "hop",
                               {{"position", std::uint64_t{k}},
-                               {"instance", instance},
-                               {"class", vnf_class},
+                               {"instance", instance.name},
+                               {"class", instance.vnf_class},
                                {"path", model::keys::path(path.id)},
-                               {"rloc", glocal::to_string(rloc)}}));
-    hop.node = node = at;
+                               {"rloc", glocal::to_string(instance.rloc)}}));
+    hop.node = node = instance.node;
     about.entries.push_back(std::move(hop));
   }
   route(about, node);

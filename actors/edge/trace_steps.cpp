@@ -270,8 +270,4 @@ std::string tcp_flags_text(std::uint8_t flags) {
   return out.empty() ? "none" : out;
 }
 
-std::string_view to_string(model::policy policy) noexcept {
-  return policy == model::policy::round_robin ? "round-robin" : "least-loaded";
-}
-
 } // namespace glocal::actors

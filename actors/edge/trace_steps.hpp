@@ -28,6 +28,5 @@ struct switch_names {
 [[nodiscard]] std::string_view to_string(dataplane::trace_end end) noexcept;
 /// "syn,ack"
 [[nodiscard]] std::string tcp_flags_text(std::uint8_t flags);
-[[nodiscard]] std::string_view to_string(model::policy policy) noexcept;
 
 } // namespace glocal::actors

@@ -143,10 +143,11 @@ void write(schema::VnfClass::Builder out, const vnf_class& value) {
   out.setDriver(text(value.driver));
   out.setStateful(value.stateful);
   write(out.initSetup(static_cast<unsigned>(value.setup.size())), value.setup);
+  out.setCapacity(value.capacity);
 }
 
 vnf_class read(schema::VnfClass::Reader in) {
-  return {read(in.getName()), read(in.getDriver()), in.getStateful(), read(in.getSetup())};
+  return {read(in.getName()), read(in.getDriver()), in.getStateful(), read(in.getSetup()), in.getCapacity()};
 }
 
 void write(schema::VnfInstance::Builder out, const vnf_instance& value) {
@@ -154,10 +155,48 @@ void write(schema::VnfInstance::Builder out, const vnf_instance& value) {
   out.setVnfClass(text(value.vnf_class));
   out.setNode(text(value.node));
   write(out.initRloc(), value.rloc);
+  out.setCapacity(value.capacity);
 }
 
 vnf_instance read(schema::VnfInstance::Reader in) {
-  return {read(in.getName()), read(in.getVnfClass()), read(in.getNode()), read(in.getRloc())};
+  return {read(in.getName()), read(in.getVnfClass()), read(in.getNode()), read(in.getRloc()), in.getCapacity()};
+}
+
+void write(schema::PolicyParameters::Builder out, const policy::settings& value) {
+  out.setChoices(value.choices);
+  out.setSample(value.sample);
+  out.setSpreadPercent(value.spread_percent);
+  out.setServiceUs(value.service_us);
+  out.setSpillPercent(value.spill_percent);
+  out.setLatencyWeight(value.latency_weight);
+  out.setLoadWeight(value.load_weight);
+  out.setLocalityWeight(value.locality_weight);
+  auto weights = out.initWeights(static_cast<unsigned>(value.weights.size()));
+  for (unsigned i = 0; i < value.weights.size(); ++i) {
+    weights[i].setInstance(text(value.weights[i].instance));
+    weights[i].setWeight(value.weights[i].weight);
+  }
+  out.setReuse(static_cast<std::uint8_t>(value.reuse));
+  out.setReuseForMs(static_cast<std::uint32_t>(value.reuse_for.count()));
+}
+
+policy::settings read(schema::PolicyParameters::Reader in) {
+  policy::settings out;
+  out.choices = in.getChoices();
+  out.sample = in.getSample();
+  out.spread_percent = in.getSpreadPercent();
+  out.service_us = in.getServiceUs();
+  out.spill_percent = in.getSpillPercent();
+  out.latency_weight = in.getLatencyWeight();
+  out.load_weight = in.getLoadWeight();
+  out.locality_weight = in.getLocalityWeight();
+  for (const auto weight : in.getWeights())
+    out.weights.push_back({read(weight.getInstance()), weight.getWeight()});
+  if (in.getReuse() > static_cast<std::uint8_t>(policy::last_similarity))
+    throw malformed{};
+  out.reuse = static_cast<policy::similarity>(in.getReuse());
+  out.reuse_for = std::chrono::milliseconds{in.getReuseForMs()};
+  return out;
 }
 
 void write(schema::Service::Builder out, const service& value) {
@@ -168,7 +207,8 @@ void write(schema::Service::Builder out, const service& value) {
   for (unsigned i = 0; i < value.matches.size(); ++i)
     write(matches[i], value.matches[i]);
   write(out.initChain(static_cast<unsigned>(value.chain.size())), value.chain);
-  out.setPolicy(static_cast<std::uint8_t>(value.policy));
+  out.setPolicy(static_cast<std::uint8_t>(value.policy.kind));
+  write(out.initPolicyParameters(), value.policy);
   out.setOnStoreLoss(static_cast<std::uint8_t>(value.on_store_loss));
 }
 
@@ -180,10 +220,11 @@ service read(schema::Service::Reader in) {
   for (const auto match : in.getMatches())
     out.matches.push_back(read(match));
   out.chain = read(in.getChain());
-  if (in.getPolicy() > static_cast<std::uint8_t>(policy::round_robin) ||
+  if (in.getPolicy() > static_cast<std::uint8_t>(policy::last_kind) ||
       in.getOnStoreLoss() > static_cast<std::uint8_t>(fallback::pass))
     throw malformed{};
-  out.policy = static_cast<model::policy>(in.getPolicy());
+  out.policy = read(in.getPolicyParameters());
+  out.policy.kind = static_cast<policy::kind>(in.getPolicy());
   out.on_store_loss = static_cast<fallback>(in.getOnStoreLoss());
   return out;
 }
@@ -228,6 +269,8 @@ instance_status read(schema::InstanceStatus::Reader in) {
 }
 
 void write(schema::ClassDigest::Builder out, const class_digest& value) {
+  out.setHand(value.hand);
+  out.setHands(value.hands);
   out.setVnfClass(text(value.vnf_class));
   auto candidates = out.initCandidates(static_cast<unsigned>(value.candidates.size()));
   for (unsigned i = 0; i < value.candidates.size(); ++i) {
@@ -237,18 +280,32 @@ void write(schema::ClassDigest::Builder out, const class_digest& value) {
     write(candidates[i].initRloc(), candidate.rloc);
     candidates[i].setFlows(candidate.flows);
     candidates[i].setRatePps(candidate.rate_pps);
+    candidates[i].setCapacity(candidate.capacity);
   }
 }
 
 class_digest read(schema::ClassDigest::Reader in) {
   class_digest out;
   out.vnf_class = read(in.getVnfClass());
-  if (in.getCandidates().size() > class_digest::max_candidates)
+  out.hand = in.getHand();
+  out.hands = in.getHands();
+  if (in.getCandidates().size() > class_digest::max_candidates || out.hand >= out.hands)
     throw malformed{};
   for (const auto candidate : in.getCandidates())
     out.candidates.push_back({read(candidate.getInstance()), read(candidate.getNode()), read(candidate.getRloc()),
-                              candidate.getFlows(), candidate.getRatePps()});
+                              candidate.getFlows(), candidate.getRatePps(), candidate.getCapacity()});
   return out;
+}
+
+void write(schema::LinkState::Builder out, const link_state& value) {
+  out.setFrom(text(value.from));
+  out.setTo(text(value.to));
+  out.setDelayUs(value.delay_us);
+  out.setLoss(value.loss);
+}
+
+link_state read(schema::LinkState::Reader in) {
+  return {read(in.getFrom()), read(in.getTo()), in.getDelayUs(), in.getLoss()};
 }
 
 void write(schema::EidMapping::Builder out, const eid_mapping& value) {
@@ -338,6 +395,7 @@ GLOCAL_MODEL_CODEC(service_path, ServicePath)
 GLOCAL_MODEL_CODEC(flow_record, FlowRecord)
 GLOCAL_MODEL_CODEC(instance_status, InstanceStatus)
 GLOCAL_MODEL_CODEC(class_digest, ClassDigest)
+GLOCAL_MODEL_CODEC(link_state, LinkState)
 GLOCAL_MODEL_CODEC(eid_mapping, EidMapping)
 GLOCAL_MODEL_CODEC(instantiate_request, InstantiateRequest)
 GLOCAL_MODEL_CODEC(terminate_request, TerminateRequest)

@@ -20,6 +20,7 @@ namespace glocal::model {
 [[nodiscard]] std::string encode(const flow_record& value);
 [[nodiscard]] std::string encode(const instance_status& value);
 [[nodiscard]] std::string encode(const class_digest& value);
+[[nodiscard]] std::string encode(const link_state& value);
 [[nodiscard]] std::string encode(const eid_mapping& value);
 
 /// `decode<flow_record>(bytes)`: the value, or nothing when the bytes are not one.

@@ -35,6 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check<flow_record>(in);
   check<instance_status>(in);
   check<class_digest>(in);
+  check<link_state>(in);
   check<eid_mapping>(in);
   check<instantiate_request>(in);
   check<terminate_request>(in);

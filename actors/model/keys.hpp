@@ -39,9 +39,14 @@ inline constexpr std::string_view all_vnf_classes = "class/";
   return std::string{vnf_class} + "/" + std::string{instance};
 }
 
-/// Table `digests`.
-[[nodiscard]] inline std::string digest(std::string_view vnf_class) {
-  return std::string{vnf_class};
+/// Table `digests`. Hands above the first have keys that a watch on the class does not see, as an edge wants one hand.
+[[nodiscard]] inline std::string digest(std::string_view vnf_class, std::uint32_t hand = 0) {
+  return (hand == 0 ? std::string{} : std::to_string(hand) + "/") + std::string{vnf_class};
+}
+
+/// Table `links`: who measured, and to where.
+[[nodiscard]] inline std::string link(std::string_view from, std::string_view to) {
+  return std::string{from} + "/" + std::string{to};
 }
 
 /// Table `mappings`: the tenant and the EID prefix as text.

@@ -2,6 +2,7 @@
 // The nouns of the system as values: services, VNF classes, instances, paths and flows.
 // Their place in the global state is DESIGN section 3's table; their wire form is actors/model/codec.hpp.
 
+#include "actors/policy/settings.hpp"
 #include "base/net.hpp"
 #include "dataplane/classify/rule.hpp"
 
@@ -17,9 +18,6 @@ using tenant_id = std::uint32_t;
 /// reverse direction, because both directions of a connection cross the same instances in opposite order.
 using path_id = std::uint32_t;
 
-/// How instances are chosen for a new flow.
-enum class policy : std::uint8_t { least_loaded, round_robin };
-
 /// What happens to a flow that cannot be decided because the store does not answer.
 enum class fallback : std::uint8_t { drop, pass };
 
@@ -31,6 +29,8 @@ struct vnf_class {
   bool stateful = true;
   /// Shell commands run inside a new instance's namespace, in order; a failing one fails the instantiation.
   std::vector<std::string> setup;
+  /// Connections an instance carries well; 0 is unknown.
+  std::uint32_t capacity = 0;
 
   bool operator==(const vnf_class&) const = default;
 };
@@ -41,6 +41,8 @@ struct vnf_instance {
   std::string vnf_class;
   std::string node;
   ip_address rloc;
+  /// Connections it carries well; 0 is unknown.
+  std::uint32_t capacity = 0;
 
   bool operator==(const vnf_instance&) const = default;
 };
@@ -54,7 +56,8 @@ struct service {
   std::vector<dataplane::rule_match> matches;
   /// VNF classes in the order the initiator's packets cross them.
   std::vector<std::string> chain;
-  model::policy policy = model::policy::least_loaded;
+  /// How instances are chosen for a new flow.
+  glocal::policy::settings policy;
   fallback on_store_loss = fallback::drop;
 
   bool operator==(const service&) const = default;
@@ -96,7 +99,7 @@ struct instance_status {
   bool operator==(const instance_status&) const = default;
 };
 
-/// What deciders watch (table `digests`): candidates of one class, best first, at most `max_candidates`.
+/// What deciders watch (table `digests`): candidates of one class, least loaded first.
 struct class_digest {
   static constexpr std::size_t max_candidates = 64;
   struct candidate {
@@ -104,13 +107,28 @@ struct class_digest {
     ip_address rloc;
     std::uint64_t flows = 0;
     double rate_pps = 0;
+    /// As of its instance; 0 is unknown.
+    std::uint32_t capacity = 0;
 
     bool operator==(const candidate&) const = default;
   };
   std::string vnf_class;
   std::vector<candidate> candidates;
+  /// A class with more instances is dealt into hands of at most `max_candidates`: which this is, and of how many.
+  std::uint32_t hand = 0, hands = 1;
 
   bool operator==(const class_digest&) const = default;
+};
+
+/// What an edge measured on the way to another (table `links`).
+struct link_state {
+  std::string from, to;
+  /// One way.
+  double delay_us = 0;
+  /// Share of lost probes, 0 to 1.
+  double loss = 0;
+
+  bool operator==(const link_state&) const = default;
 };
 
 /// EID prefix → locator (table `mappings`, the LISP database).

@@ -209,6 +209,11 @@ TEST_CASE("the weights of the combined cost decide what counts") {
   CHECK(decide() == "near");
 }
 
+TEST_CASE("who prices links says so") {
+  for (int i = 0; i <= static_cast<int>(last_kind); ++i)
+    CHECK(weighs_links(static_cast<kind>(i)) != make_pricing(static_cast<kind>(i))->links().free());
+}
+
 TEST_CASE("names of policies are read back") {
   for (int i = 0; i <= static_cast<int>(last_kind); ++i)
     CHECK(parse_kind(name(static_cast<kind>(i))) == static_cast<kind>(i));

@@ -27,6 +27,11 @@ inline constexpr kind last_kind = kind::combined;
 [[nodiscard]] std::string_view name(kind what) noexcept;
 [[nodiscard]] std::optional<kind> parse_kind(std::string_view text) noexcept;
 
+/// Whether delays between edges matter to a policy: only then is table `links` watched.
+[[nodiscard]] constexpr bool weighs_links(kind what) noexcept {
+  return what == kind::lowest_latency || what == kind::locality || what == kind::combined;
+}
+
 /// Which flows are similar, and therefore share a chain while it is fresh.
 enum class similarity : std::uint8_t {
   none = 0,        ///< every flow is decided by itself

@@ -2,6 +2,8 @@
 
 #include "actors/model/codec.hpp"
 #include "actors/model/keys.hpp"
+#include "actors/policy/deal.hpp"
+#include "base/hash.hpp"
 #include "store/slots.hpp"
 
 #include <algorithm>
@@ -74,41 +76,69 @@ void digest_actor::mark(const std::string& vnf_class) {
 
 void digest_actor::publish() {
   publish_pending_ = false;
-  for (const auto& vnf_class : std::exchange(dirty_, {})) {
-    auto& state = classes_.at(vnf_class);
-    auto encoded = model::encode(digest_of(vnf_class, state));
-    if (encoded == state.written)
-      continue;
-    state.written = encoded;
-    ++written_;
-    store_.put(store::table::digests, model::keys::digest(vnf_class), std::move(encoded), 0,
-               [this, vnf_class](const expected<store::op_result, store::store_error>& done) {
-                 if (done)
-                   return;
-                 ++failures_;
-                 note_error("digest of " + vnf_class + ": " + std::string{store::name(done.error())});
-                 classes_.at(vnf_class).written.clear();
-                 mark(vnf_class);
-               });
-  }
+  for (const auto& vnf_class : std::exchange(dirty_, {}))
+    publish(vnf_class, classes_.at(vnf_class));
 }
 
-model::class_digest digest_actor::digest_of(const std::string& vnf_class, const class_state& state) const {
-  model::class_digest digest{vnf_class, {}};
+void digest_actor::publish(const std::string& vnf_class, class_state& state) {
+  const auto hands = digests_of(vnf_class, state);
+  ++state.deals;
+  const auto done = [this, vnf_class](const expected<store::op_result, store::store_error>& done) {
+    if (done)
+      return;
+    ++failures_;
+    note_error("digest of " + vnf_class + ": " + std::string{store::name(done.error())});
+    classes_.at(vnf_class).written.clear();
+    mark(vnf_class);
+  };
+  // The first hand says how many there are, so the others are there before it and go after it.
+  const auto were = state.written.size();
+  state.written.resize(std::max(were, hands.size()));
+  for (std::size_t hand = hands.size(); hand-- > 0;) {
+    auto encoded = model::encode(hands[hand]);
+    if (encoded == state.written[hand])
+      continue;
+    state.written[hand] = encoded;
+    ++written_;
+    store_.put(store::table::digests, model::keys::digest(vnf_class, hands[hand].hand), std::move(encoded), 0, done);
+  }
+  for (std::size_t hand = hands.size(); hand < were; ++hand)
+    store_.execute(
+        {store::erase_op{store::table::digests, model::keys::digest(vnf_class, static_cast<std::uint32_t>(hand)), {}}},
+        [](const auto&) {});
+  state.written.resize(hands.size());
+}
+
+std::vector<model::class_digest> digest_actor::digests_of(const std::string& vnf_class,
+                                                          const class_state& state) const {
+  std::vector<model::class_digest::candidate> all;
+  bool capacities_known = true;
   for (const auto& [key, status] : state.instances) {
     const auto place = instances_.find(model::keys::instance(status.instance));
-    if (status.healthy && place != instances_.end())
-      digest.candidates.push_back(
-          {status.instance, place->second.node, place->second.rloc, status.flows, status.rate_pps});
+    if (!status.healthy || place == instances_.end())
+      continue;
+    const auto& instance = place->second;
+    capacities_known &= instance.capacity > 0;
+    all.push_back({status.instance, instance.node, instance.rloc, status.flows, status.rate_pps, instance.capacity});
   }
-  const auto better = [](const auto& a, const auto& b) {
-    return std::tie(a.flows, a.instance) < std::tie(b.flows, b.instance);
+  const auto load = [&](const auto& each) {
+    return static_cast<double>(each.flows) / (capacities_known ? static_cast<double>(each.capacity) : 1.0);
   };
-  const auto kept = std::min(digest.candidates.size(), model::class_digest::max_candidates);
-  std::partial_sort(digest.candidates.begin(), digest.candidates.begin() + static_cast<std::ptrdiff_t>(kept),
-                    digest.candidates.end(), better);
-  digest.candidates.resize(kept);
-  return digest;
+  std::sort(all.begin(), all.end(), [&](const auto& a, const auto& b) {
+    return std::tuple<double, const std::string&>{load(a), a.instance} <
+           std::tuple<double, const std::string&>{load(b), b.instance};
+  });
+  policy::random_source random{hash_text(vnf_class, state.deals)};
+  std::vector<model::class_digest> out;
+  for (const auto& hand : policy::deal(all.size(), random)) {
+    auto& digest = out.emplace_back(model::class_digest{vnf_class, {}});
+    digest.hand = static_cast<std::uint32_t>(out.size() - 1);
+    for (const auto place : hand)
+      digest.candidates.push_back(all[place]);
+  }
+  for (auto& digest : out)
+    digest.hands = static_cast<std::uint32_t>(out.size());
+  return out;
 }
 
 bool digest_actor::ours(const std::string& vnf_class) const {

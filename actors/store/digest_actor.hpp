@@ -1,6 +1,7 @@
 #pragma once
-// Condenses table `status` into table `digests`: per VNF class the healthy instances, least flows first, at most
-// class_digest::max_candidates. This is what edges watch, so that 10,000 instances do not talk to 1,000 edges.
+// Condenses table `status` into table `digests`: per VNF class the healthy instances, least loaded first, dealt into
+// hands of at most class_digest::max_candidates (actors/policy/deal.hpp). This is what edges watch, one hand each, so
+// that 10,000 instances do not talk to 1,000 edges.
 //
 // One per store node; it writes the digests whose key's slot this node owns, about once a second while something
 // changes. Locations come from table `instances`. Nothing runs while nothing changes.
@@ -15,6 +16,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace glocal::actors {
 
@@ -39,14 +41,18 @@ public:
 private:
   struct class_state {
     std::map<std::string, model::instance_status> instances; ///< by key in table `status`
-    std::string written;                                     ///< encoded; empty before the first write
+    std::vector<std::string> written;                        ///< encoded, by hand; empty before the first write
+    std::uint64_t deals = 0;
   };
 
   void on_status(const store::watch_event& event);
   void on_instance(const store::watch_event& event);
   void mark(const std::string& vnf_class);
   void publish();
-  [[nodiscard]] model::class_digest digest_of(const std::string& vnf_class, const class_state& state) const;
+  /// Writes the hands that changed, and erases those that are no more.
+  void publish(const std::string& vnf_class, class_state& state);
+  [[nodiscard]] std::vector<model::class_digest> digests_of(const std::string& vnf_class,
+                                                            const class_state& state) const;
   [[nodiscard]] bool ours(const std::string& vnf_class) const;
 
   const digest_settings settings_;

@@ -4,6 +4,8 @@
 #include "actors/model/keys.hpp"
 #include "actors/store/store_cluster_test.hpp"
 
+#include <set>
+
 using namespace glocal;
 using namespace glocal::actors;
 using namespace std::chrono_literals;
@@ -99,17 +101,51 @@ TEST_CASE_METHOD(fixture, "one node writes a class's digest, and only when it ch
   CHECK(written == 1);
 }
 
-TEST_CASE_METHOD(fixture, "a digest keeps at most 64 candidates: the least loaded") {
+TEST_CASE_METHOD(fixture, "a class with more instances than a digest holds is dealt into hands of equal load") {
   for (std::uint64_t i = 0; i < 80; ++i) {
     const auto name = "fw-" + std::to_string(100 + i);
     place(name, "fw", "dc1");
     report(name, "fw", 80 - i);
   }
   sim.advance(1500ms);
-  store::contract_probe probe{*this};
-  const auto digest = model::decode<model::class_digest>(probe.value(table::digests, model::keys::digest("fw")));
-  REQUIRE(digest);
-  REQUIRE(digest->candidates.size() == model::class_digest::max_candidates);
-  CHECK(digest->candidates.front().flows == 1);
-  CHECK(digest->candidates.back().flows == 64);
+  const auto hand_of = [&](std::uint32_t hand) {
+    store::contract_probe probe{*this};
+    return model::decode<model::class_digest>(probe.value(table::digests, model::keys::digest("fw", hand)));
+  };
+  std::set<std::string> seen;
+  for (std::uint32_t hand = 0; hand < 2; ++hand) {
+    const auto digest = hand_of(hand);
+    REQUIRE(digest);
+    CHECK(digest->hand == hand);
+    CHECK(digest->hands == 2);
+    REQUIRE(digest->candidates.size() == 40);
+    double flows = 0;
+    for (const auto& each : digest->candidates) {
+      seen.insert(each.instance);
+      flows += static_cast<double>(each.flows);
+    }
+    CHECK(flows / 40 == Approx(40.5).margin(1));
+    CHECK(digest->candidates.front().flows <= 2);
+    CHECK(digest->candidates.back().flows >= 79);
+  }
+  CHECK(seen.size() == 80);
+
+  // What fits one hand again is one, and the other is no more.
+  for (std::uint64_t i = 0; i < 20; ++i)
+    report("fw-" + std::to_string(100 + i), "fw", 0, false, 2);
+  sim.advance(1500ms);
+  CHECK(hand_of(0)->hands == 1);
+  CHECK(hand_of(0)->candidates.size() == 60);
+  CHECK(!hand_of(1));
+}
+
+TEST_CASE_METHOD(fixture, "where capacities are known, load is measured by them") {
+  place("fw-1", "fw", "dc1");
+  place("fw-2", "fw", "dc1");
+  put(table::instances, "fw-2", model::encode(model::vnf_instance{"fw-2", "fw", "dc1", ip_address::v4(1), 1000}));
+  put(table::instances, "fw-1", model::encode(model::vnf_instance{"fw-1", "fw", "dc1", ip_address::v4(1), 10}));
+  report("fw-1", "fw", 9);
+  report("fw-2", "fw", 100);
+  sim.advance(1500ms);
+  CHECK(digest("fw") == "fw-2@dc1:100 fw-1@dc1:9 ");
 }

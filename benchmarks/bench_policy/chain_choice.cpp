@@ -80,8 +80,7 @@ choice_figures measure_choice(const parameters& p, const policy::settings& rule,
   out.policy = name(rule.kind);
   if (rule.sample > 0)
     out.policy += " of " + std::to_string(rule.sample);
-  const bool comparable = rule.kind == policy::kind::lowest_latency || rule.kind == policy::kind::locality ||
-                          rule.kind == policy::kind::combined;
+  const bool comparable = weighs_links(rule.kind);
   auto everything = rule;
   everything.sample = 0;
   std::vector<double> times;

@@ -1,5 +1,7 @@
 #include "benchmarks/bench_policy/digests.hpp"
 
+#include "actors/policy/deal.hpp"
+
 #include <algorithm>
 #include <numeric>
 #include <tuple>
@@ -48,13 +50,11 @@ void digests::publish(const std::vector<double>& loads, policy::random_source& r
     std::sort(order.begin(), order.end(), [&](auto a, auto b) {
       return std::tuple{loads[a] / world_.capacity(a), a} < std::tuple{loads[b] / world_.capacity(b), b};
     });
-    // Round after round, each from another player on: every hand has the same mean load.
-    const auto count = (order.size() + policy::layer_width - 1) / policy::layer_width;
-    hands_[c].assign(count, {});
-    for (std::size_t i = 0, from = 0; i < order.size(); ++i) {
-      if (i % count == 0)
-        from = random.below(static_cast<std::uint32_t>(count));
-      hands_[c][(from + i) % count].push_back(order[i]);
+    hands_[c].clear();
+    for (const auto& hand : policy::deal(order.size(), random)) {
+      auto& dealt = hands_[c].emplace_back();
+      for (const auto place : hand)
+        dealt.push_back(order[place]);
     }
   }
 }

@@ -88,7 +88,10 @@ json choice_json(const actors::trace_choice& choice) {
                           {"own_choices", each.own_choices},
                           {"rate_pps", each.rate_pps},
                           {"drawn", each.drawn},
-                          {"chosen", each.chosen}});
+                          {"chosen", each.chosen},
+                          {"utilisation", each.utilisation},
+                          {"delay_us", each.delay_us},
+                          {"cost", each.cost}});
   return {{"class", choice.vnf_class},
           {"version", choice.version},
           {"age_s", choice.age_s},
