@@ -1,6 +1,7 @@
 #include "base/log.hpp"
 
 #include <spdlog/details/log_msg.h>
+#include <spdlog/formatter.h>
 
 #include <catch2/catch.hpp>
 

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <csignal>
 #include <functional>
 #include <vector>
@@ -19,8 +20,8 @@ using namespace std::chrono_literals;
 
 /// Memory that all processes of a test see.
 struct shared_counts {
-  volatile int starts = 0, failures = 0, gave_up = 0;
-  volatile pid_t program = 0;
+  std::atomic<int> starts = 0, failures = 0, gave_up = 0;
+  std::atomic<pid_t> program = 0;
 
   static shared_counts& make() {
     void* memory = ::mmap(nullptr, sizeof(shared_counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -69,7 +70,9 @@ TEST_CASE("a program that fails is started again, one that ends is not") {
 
 TEST_CASE("a program that fails too often is left ended, with its status") {
   auto& counts = shared_counts::make();
-  CHECK(keep(counts, std::vector(10, 1), {.max_restarts = 3}) == 1);
+  keeper_options options;
+  options.max_restarts = 3;
+  CHECK(keep(counts, std::vector(10, 1), options) == 1);
   CHECK(counts.starts == 4);
   CHECK(counts.gave_up == 1);
 }

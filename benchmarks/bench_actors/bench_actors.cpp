@@ -15,8 +15,9 @@ int main(int argc, char** argv) {
   std::size_t actors = 10'000, messages = 200'000;
   unsigned runs = 11;
   bool as_json = false;
-  std::string glocal =
-      (std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "tools" / "glocal").string();
+  std::string glocal = (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "../../tools/glocal")
+                           .lexically_normal()
+                           .string();
   app.add_option("--actors", actors, "how many a node has")->check(CLI::Range(1, 1'000'000))->capture_default_str();
   app.add_option("--messages", messages, "of a game between two actors")
       ->check(CLI::Range(100, 100'000'000))
