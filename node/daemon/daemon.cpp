@@ -170,10 +170,11 @@ expected<void, std::string> daemon::parts::start() {
   start_actors();
   rates = std::make_unique<rate_sampler>(system_options->observatory());
 
-  status_sources sources{self, system_options->observatory(), started, nullptr, {}};
+  status_sources sources{self, system_options->observatory(), started, nullptr, {}, 0};
   if (lcore) {
     sources.counters = &lcore->statistics();
     sources.ports = named_ports(config, self);
+    sources.flow_capacity = config.flow.capacity;
   }
   const auto* counters = sources.counters;
   auto handlers = make_api(*system, transport, std::move(sources));

@@ -68,6 +68,8 @@ void add_edge(exposition& out, const status_sources& node) {
   one("glocal_edge_packets_held", "gauge", "Packets that wait for a decision.", counted.held_now);
   one("glocal_edge_packets_held_peak", "gauge", "The most that ever waited at once.", counted.held_peak);
   one("glocal_edge_flows", "gauge", "Flows in the exact-match table.", counted.flows_now);
+  out.family("glocal_edge_flows_capacity", "gauge", "Flows the exact-match table has room for.");
+  out.add({}, std::uint64_t{node.flow_capacity});
   one("glocal_edge_flows_installed_total", "counter", "Flows installed.", counted.flows_installed);
   one("glocal_edge_flows_resteered_total", "counter", "Flows programmed again because their path changed.",
       counted.flows_resteered);
@@ -153,6 +155,21 @@ void add_store(exposition& out, const records& all) {
   for (const auto* client : clients)
     for (const auto& [quantile, key] : {std::pair{"0.5", "latency_p50_us"}, std::pair{"0.99", "latency_p99_us"}})
       out.add({{"quantile", quantile}}, static_cast<double>(number_of(*client, key)) / 1e6);
+}
+
+/// 256 slots by default and at most one copy of each on a node, so a few families of them are bearable.
+void add_slots(exposition& out, const records& all) {
+  const auto shards = of_kind(all, "store shard");
+  for (const auto& [name, type, key, help] : {
+           summarised{"glocal_store_slot_revision", "counter", "revision", "Changes of a slot, since it is kept."},
+           summarised{"glocal_store_slot_keys", "gauge", "keys", "Entries of a slot."},
+           summarised{"glocal_store_slot_leases", "gauge", "leases", "Leases a slot's entries hang on."},
+           summarised{"glocal_store_slot_subscriptions", "gauge", "subscriptions", "Watches of a slot."},
+       }) {
+    out.family(type == std::string_view{"counter"} ? std::string{name} + "_total" : name, type, help);
+    for (const auto* shard : shards)
+      out.add({{"slot", state_of(*shard, "slot")}}, number_of(*shard, key));
+  }
 }
 
 void add_transport(exposition& out, const runtime::transport_stats& stats) {
@@ -255,6 +272,7 @@ std::string metrics_text(const metrics_sources& sources) {
   add_services(out, sources.records);
   add_instances(out, sources.records);
   add_store(out, sources.records);
+  add_slots(out, sources.records);
   add_transport(out, sources.peers);
   add_actors(out, sources.node.actors, sources.records);
   for (const bool returned : {false, true}) {

@@ -56,7 +56,7 @@ struct busy_node {
 
   [[nodiscard]] std::string text() const {
     const status_sources sources{
-        self, actors, std::chrono::steady_clock::now(), counters.get(), {{3, "homes", "attachment"}}};
+        self, actors, std::chrono::steady_clock::now(), counters.get(), {{3, "homes", "attachment"}}, 1000};
     runtime::transport_stats peers;
     peers.peers["n2"].connected = true;
     peers.peers["n2"].kinds[static_cast<std::uint16_t>(store::frame_kind::batch_request)] = {1, 2, 30, 40};
@@ -67,6 +67,7 @@ struct busy_node {
           record("vnf monitor", "edge/n1/vnf/fw-1",
                  {{"instance", "fw-1"}, {"class", "firewall"}, {"healthy", "true"}, {"flows", "3"}}),
           record("store node", "store", {{"slots", "86"}, {"keys", "12"}, {"puts", "5"}}),
+          record("store shard", "store/shard/17", {{"slot", "17"}, {"revision", "9"}, {"keys", "4"}}),
           record("store client", "store/client", {{"latency_p50_us", "250"}})},
          peers,
          {{{.from = "@n2", .to = "ghost", .kind = 0x0101}, 6},
@@ -134,6 +135,9 @@ TEST_CASE("metrics are what the node counts") {
            "glocal_vnf_instance_healthy{node=\"n1\",instance=\"fw-1\",class=\"firewall\"} 1\n",
            "glocal_store_operations_total{node=\"n1\",kind=\"put\"} 5\n",
            "glocal_store_keys{node=\"n1\"} 12\n",
+           "glocal_store_slot_revision_total{node=\"n1\",slot=\"17\"} 9\n",
+           "glocal_store_slot_keys{node=\"n1\",slot=\"17\"} 4\n",
+           "glocal_edge_flows_capacity{node=\"n1\"} 1000\n",
            "glocal_store_client_latency_seconds{node=\"n1\",quantile=\"0.5\"} 0.00025\n",
            "glocal_transport_messages_total{node=\"n1\",peer=\"n2\",kind=\"store.batch_request\",direction=\"out\"} "
            "2\n",
@@ -230,6 +234,12 @@ TEST_CASE("actors as JSON: units in names, an unanswered summary is null") {
   CHECK(out[0]["state_age_s"].get<double>() == Approx(0.001));
   CHECK(out[1]["state_age_s"].is_null());
   CHECK(out[1]["oldest_wait_s"].get<double>() == Approx(1.5));
+}
+
+TEST_CASE("what an actor calls a secret is not shown") {
+  const auto state = actors_json({record("k", "x", {{"API_Token", "abc"}, {"private key", "def"}, {"keys", "7"}})});
+  CHECK(state["actors"][0]["state"] ==
+        json{{"API_Token", "(not shown)"}, {"private key", "(not shown)"}, {"keys", "7"}});
 }
 
 TEST_CASE("dead letters as JSON name who, whom and what") {

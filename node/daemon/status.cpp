@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <charconv>
 
 #include <unistd.h>
@@ -26,6 +28,13 @@ std::uint64_t number_of(const actor_record& actor, std::string_view key) {
   std::uint64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
+}
+
+bool names_a_secret(std::string_view key) {
+  std::string lower{key};
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  return std::ranges::any_of(std::array{"token", "secret", "password", "passphrase", "private", "credential"},
+                             [&](const char* word) { return lower.find(word) != std::string::npos; });
 }
 
 std::vector<const actor_record*> of_kind(const std::vector<actor_record>& records, std::string_view kind) {
@@ -171,7 +180,7 @@ json actors_json(const std::vector<actor_record>& records) {
   for (const auto& record : records) {
     json state = json::object();
     for (const auto& [key, value] : record.state)
-      state[key] = value;
+      state[key] = names_a_secret(key) ? "(not shown)" : value;
     out.push_back(
         {{"id", record.id},
          {"parent", record.parent},

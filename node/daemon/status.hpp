@@ -32,11 +32,16 @@ struct status_sources {
   /// Null on nodes that are no edge.
   const dataplane::counters* counters = nullptr;
   std::vector<named_port> ports;
+  /// Of the exact-match table.
+  std::size_t flow_capacity = 0;
 };
 
 /// Living actors, their state summaries renewed. Waits at most `patience` for actors that are busy.
 [[nodiscard]] std::vector<runtime::actor_record> fresh_records(const runtime::observatory& actors,
                                                                std::chrono::milliseconds patience);
+
+/// Whether a state entry's key says that its value is not for others: no actor should have one, and none is shown.
+[[nodiscard]] bool names_a_secret(std::string_view key);
 
 /// The actor's own word for `key` in its state summary; empty when it has none.
 [[nodiscard]] std::string state_of(const runtime::actor_record& actor, std::string_view key);

@@ -29,6 +29,8 @@ using clock = std::chrono::steady_clock;
 
 constexpr auto poll_interval = 50ms;
 constexpr std::size_t log_tail_lines = 15;
+/// A node whose supervisors gave up, or that crashed, comes back; one that can't live is better seen to have ended.
+constexpr auto restarts_within_a_minute = "5";
 
 std::string seconds(clock::duration duration) {
   char text[32];
@@ -190,9 +192,10 @@ private:
       auto& line = lines_.emplace_back();
       command what;
       // setsid --fork: the node becomes a child of the sandbox's init, and this command is done at once.
-      what.argv = place_->enter({"setsid", "--fork", options_.daemon.string(), "--config", state_.config.string(),
-                                 "--node", node.name, "--run-dir", directory_.string()},
-                                node.name);
+      what.argv =
+          place_->enter({"setsid", "--fork", options_.daemon.string(), "--config", state_.config.string(), "--node",
+                         node.name, "--run-dir", directory_.string(), "--restarts", restarts_within_a_minute},
+                        node.name);
       what.log = log_path(directory_, node.name).string();
       what.inherited = line.node_end();
       what.timeout = std::min(left(), std::chrono::milliseconds{10s});
