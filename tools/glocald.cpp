@@ -34,10 +34,13 @@ sigset_t block_ending_signals() {
 int main(int argc, char** argv) {
   CLI::App app{"glocald: runs one node of a glocal cluster until SIGTERM.\n\n"
                "Example:\n  glocald --config figure3.yaml --node dc1 --run-dir /run/glocal"};
-  std::string config_path, node_name, run_dir = "/run/glocal", log_level = "info";
+  std::string config_path, node_name, run_dir = "/run/glocal", certificates, log_level = "info";
   app.add_option("--config", config_path, "cluster file")->required();
   app.add_option("--node", node_name, "which of its nodes this is")->required();
   app.add_option("--run-dir", run_dir, "directory for the node's socket and data")->capture_default_str();
+  app.add_option("--certificates", certificates,
+                 "directory of ca.crt, NODE.crt and NODE.key; default: as the cluster file says")
+      ->option_text("DIR");
   app.add_option("--log-level", log_level, "trace, debug, info, warn, error or off")->capture_default_str();
   app.set_version_flag("--version", GLOCAL_VERSION);
   try {
@@ -60,7 +63,7 @@ int main(int argc, char** argv) {
   glocal::start_logging(node_name, log_level);
   const auto ending = block_ending_signals();
   std::string failure;
-  auto daemon = glocal::node::daemon::start(*config, node_name, {run_dir}, [&](std::string why) {
+  auto daemon = glocal::node::daemon::start(*config, node_name, {run_dir, certificates}, [&](std::string why) {
     failure = std::move(why);
     kill(getpid(), SIGUSR1);
   });
