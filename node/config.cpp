@@ -69,6 +69,17 @@ bool node_config::has(role wanted) const noexcept {
   return std::find(roles.begin(), roles.end(), wanted) != roles.end();
 }
 
+bool node_config::uses_real_devices() const noexcept {
+  return (underlay && !underlay->interface.empty()) ||
+         std::any_of(attachments.begin(), attachments.end(), [](const auto& one) { return !one.interface.empty(); });
+}
+
+bool cluster_config::uses_tls() const noexcept {
+  if (security.tls != tls_mode::automatic)
+    return security.tls == tls_mode::on;
+  return std::any_of(nodes.begin(), nodes.end(), [](const auto& node) { return node.uses_real_devices(); });
+}
+
 const node_config* cluster_config::find_node(std::string_view node) const noexcept {
   return find_named(nodes, node);
 }

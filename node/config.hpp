@@ -100,6 +100,8 @@ struct node_config {
   std::optional<api_config> api;
 
   [[nodiscard]] bool has(role wanted) const noexcept;
+  /// Whether it is plugged into devices of a real machine, so that `glocal up` can't make it.
+  [[nodiscard]] bool uses_real_devices() const noexcept;
 };
 
 /// Link between two routers of the underlay; the lower host address of `subnet` is the first router's.
@@ -133,6 +135,20 @@ struct store_settings {
   std::chrono::milliseconds lease_ttl{10'000};
 };
 
+/// Whether nodes speak TLS to each other.
+enum class tls_mode : std::uint8_t {
+  /// On, unless the whole cluster is on one machine.
+  automatic,
+  on,
+  off
+};
+
+struct security_settings {
+  tls_mode tls = tls_mode::automatic;
+  /// Directory with ca.crt, NODE.crt and NODE.key on NODE's machine.
+  std::string certificates = "/etc/glocal/tls";
+};
+
 struct cluster_config {
   std::string name;
   /// Control and store traffic; every node's control address is in it.
@@ -141,6 +157,7 @@ struct cluster_config {
   flow_settings flow;
   poll_mode poll = poll_mode::adaptive;
   store_settings store;
+  security_settings security;
   std::vector<node_config> nodes;
   std::vector<model::vnf_class> vnf_classes;
   /// `rloc` is filled in from the instance's node.
@@ -156,6 +173,9 @@ struct cluster_config {
   [[nodiscard]] const model::vnf_instance* find_instance(std::string_view instance) const noexcept;
   [[nodiscard]] std::vector<const node_config*> nodes_with(role wanted) const;
   [[nodiscard]] std::vector<const model::vnf_instance*> instances_at(std::string_view node) const;
+  /// Whether nodes speak TLS to each other. By the file alone, so that all nodes come to the same answer: `auto` is on
+  /// as soon as any node uses a device of a real machine.
+  [[nodiscard]] bool uses_tls() const noexcept;
   /// Greatest MTU of all attachments, which VNF arms have too: a chain must not shrink what a host may send.
   [[nodiscard]] std::uint16_t largest_attachment_mtu() const noexcept;
 };

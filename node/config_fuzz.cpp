@@ -14,6 +14,7 @@ underlay: {mtu: 1700, routers: [n, s], links: [{between: [n, s], subnet: 172.16.
 flow: {idle_timeout: 60s, closed_linger: 30s, capacity: 65536, hold_timeout: 2s}
 poll: adaptive
 store: {slots: 256, lease_ttl: 10s}
+security: {tls: on, certificates: tls}
 nodes:
 - name: w
   roles: [edge, store, mano]

@@ -30,8 +30,8 @@ public:
     out.management.length = unreadable_length;
     const auto& root = tree_.root();
     if (!keys(root, "a cluster file",
-              {"cluster", "management", "underlay", "flow", "poll", "store", "nodes", "vnf_classes", "instances",
-               "services"},
+              {"cluster", "management", "underlay", "flow", "poll", "store", "security", "nodes", "vnf_classes",
+               "instances", "services"},
               {"cluster", "management", "underlay", "nodes"}))
       return out;
     with(root, "cluster", [&](auto& v) { name(v, out.name); });
@@ -42,6 +42,7 @@ public:
       choice<poll_mode>(v, {{"adaptive", poll_mode::adaptive}, {"busy", poll_mode::busy}}, out.poll);
     });
     with(root, "store", [&](auto& v) { store(v, out.store); });
+    with(root, "security", [&](auto& v) { security(v, out.security); });
     with(root, "nodes", [&](auto& v) {
       if (v.what == kind::sequence && v.children.empty())
         report_.error(v, "a cluster needs nodes", "add a node with the roles edge, store and mano");
@@ -104,6 +105,15 @@ private:
       return;
     with(v, "slots", [&](auto& e) { number(e, "slots", 1, 65'536, out.slots); });
     with(v, "lease_ttl", [&](auto& e) { duration(e, "lease_ttl", 1s, 1h, out.lease_ttl); });
+  }
+
+  void security(const value& v, security_settings& out) {
+    if (!keys(v, "security", {"tls", "certificates"}, {}))
+      return;
+    with(v, "tls", [&](auto& e) {
+      choice<tls_mode>(e, {{"auto", tls_mode::automatic}, {"on", tls_mode::on}, {"off", tls_mode::off}}, out.tls);
+    });
+    with(v, "certificates", [&](auto& e) { file_path(e, "certificates", out.certificates); });
   }
 
   void node(const value& v, node_config& out) {

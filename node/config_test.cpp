@@ -234,6 +234,14 @@ TEST_CASE("values out of range are reported with the range") {
        "nodes:",
        "poll: adaptve\nnodes:",
        {{"7:7", "unknown value 'adaptve'", "did you mean 'adaptive'?"}}},
+      {"half of TLS",
+       "nodes:",
+       "security: {tls: maybe}\nnodes:",
+       {{"7:17", "unknown value 'maybe'", "values: auto, on, off"}}},
+      {"an unknown key of security",
+       "nodes:",
+       "security: {certificate: x}\nnodes:",
+       {{"7:12", "unknown key 'certificate' in security", "did you mean 'certificates'?"}}},
       {"an unknown role", "roles: [edge]", "roles: [egde]", {{"9:13", "unknown value 'egde'", "did you mean 'edge'?"}}},
       {"a name with capitals and blanks",
        "cluster: lab",
@@ -477,6 +485,24 @@ TEST_CASE("paths in a file start where the file is; loopback needs no token") {
                             "    api: {listen: " + std::string{address} + "}\n    attachments:\n      - name: homes"),
                        "lab.yaml"));
   }
+}
+
+TEST_CASE("nodes speak TLS between machines, and where the file says so") {
+  const auto tls = [](std::string text) {
+    const auto loaded = load_cluster(text, "/etc/glocal/lab.yaml");
+    REQUIRE(loaded);
+    return loaded->uses_tls();
+  };
+  // `sound` has one attachment at a device of a real machine.
+  CHECK(tls(sound));
+  CHECK_FALSE(tls(with("nodes:", "security: {tls: off}\nnodes:")));
+  const auto one_machine = with("interface: eth1", "host: {name: web, addresses: [203.0.113.9/24]}");
+  CHECK_FALSE(tls(one_machine));
+  CHECK(tls("security: {tls: on}\n" + one_machine));
+  CHECK_FALSE(tls("security: {tls: auto}\n" + one_machine));
+  CHECK(load_cluster(sound, "lab.yaml")->security.certificates == "/etc/glocal/tls");
+  CHECK(load_cluster("security: {certificates: pki}\n" + sound, "/etc/glocal/lab.yaml")->security.certificates ==
+        "/etc/glocal/pki");
 }
 
 TEST_CASE("a cluster without nodes says just that") {

@@ -596,6 +596,12 @@ bool peer_link::on_control(inbound& in, const frame_header& header, byte_view pa
     suspicion_.heartbeat(context_.now());
     return true;
   }
+  case control_kinds::hello_refused:
+    // They dialled, and what is wrong they found in our hello: after that, this side took it as established.
+    ++context_.refusals;
+    spdlog::warn("router/{}: {} refused us: {}", context_.self.node, node_,
+                 decode_refusal(payload).value_or("without a reason"));
+    return true;
   default: return true; // what a later version adds
   }
 }
@@ -650,6 +656,7 @@ transport_stats::peer peer_link::stats() const {
   out.connected = state_ == state::up;
   out.outstanding = outstanding_.size();
   out.queued_bytes = out_ ? out_->queued() : backlog_.size();
+  out.encryption = out_ ? out_->encryption() : std::string{};
   out.under_way_bytes = window_.under_way();
   out.suspicion = out.connected ? suspicion_.level(context_.now()) : 0;
   return out;

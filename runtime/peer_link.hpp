@@ -44,6 +44,8 @@ public:
   virtual void push() = 0;
   /// Bytes appended and not taken by the network.
   [[nodiscard]] virtual std::size_t queued() const = 0;
+  /// What it is encrypted by, for people; empty when it is not.
+  [[nodiscard]] virtual std::string encryption() const { return {}; }
   /// Ends the connection; the network then calls the link's `lost`, now or later.
   virtual void close(const std::string& reason) = 0;
 };

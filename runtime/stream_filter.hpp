@@ -25,6 +25,8 @@ public:
   [[nodiscard]] virtual bool ready() const = 0;
   /// Why a peer that calls itself `node` is not who it proved to be; empty when there is no objection.
   [[nodiscard]] virtual std::string objection(const std::string& node) const = 0;
+  /// For people: what it speaks. REQUIRES: ready().
+  [[nodiscard]] virtual std::string description() const = 0;
 };
 
 /// Makes the filter of one connection. @param dialled we opened the connection. @param node whom we dialled, or empty.

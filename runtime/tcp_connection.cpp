@@ -18,6 +18,8 @@ namespace {
 constexpr std::chrono::microseconds idle_after{30};
 /// Given to the filter at once.
 constexpr std::size_t seal_bytes = std::size_t{64} << 10;
+/// A peer that makes the filter speak and does not listen: handshakes need 4 KiB, a sealed piece a little over 64.
+constexpr std::size_t max_unsent_bytes = std::size_t{256} << 10;
 
 } // namespace
 
@@ -107,12 +109,29 @@ tcp_connection::chunk tcp_connection::read(std::span<std::byte> buffer) {
     out.data = plain_in_;
     if (!opened)
       out.problem = opened.error();
+    else if (wire_out_.size() - wire_sent_ > max_unsent_bytes)
+      out.problem = "it does not read what it asks for";
   }
   // What it has to say, and what has waited for the end of its handshake.
   const bool responsible = speak && outbox_.claim();
   if (responsible || blocked)
     io_->post_flush(shared_from_this());
   return out;
+}
+
+void tcp_connection::say_last_words() {
+  if (!filter_)
+    return;
+  const std::scoped_lock lock{filter_mutex_};
+  if (const auto sent = send_some(byte_view{wire_out_}.subspan(wire_sent_)); sent > 0)
+    wire_sent_ += static_cast<std::size_t>(sent);
+}
+
+void tcp_connection::note_encryption() {
+  if (!filter_)
+    return;
+  const std::scoped_lock lock{filter_mutex_};
+  encryption_ = filter_->description();
 }
 
 std::string tcp_connection::remote_address() const {

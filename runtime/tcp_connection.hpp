@@ -42,6 +42,7 @@ public:
   /// in one piece.
   void push() override;
   [[nodiscard]] std::size_t queued() const override { return outbox_.queued(); }
+  [[nodiscard]] std::string encryption() const override { return encryption_; }
   void close(const std::string& reason) override { io_->post_close(shared_from_this(), reason); }
 
   // -- of the I/O thread ----------------------------------------------------------------------------------------------
@@ -61,11 +62,17 @@ public:
   };
   /// What has arrived, at most buffer.size() bytes of the socket; valid until the next call.
   [[nodiscard]] chunk read(std::span<std::byte> buffer);
+  /// Sends what the filter still has to say, as far as the socket takes it now: why it ends the connection.
+  void say_last_words();
+  /// What the filter speaks, from now on also for `encryption`. REQUIRES: both said hello, nobody else has it yet.
+  void note_encryption();
 
   stage at = stage::accepted;
   bool dialled = false;
   /// The socket takes no more: epoll tells when it does.
   bool blocked = false;
+  /// Something came.
+  bool heard = false;
   /// Whom we dialled, or who said hello.
   std::string node;
   std::uint64_t incarnation = 0;
@@ -84,6 +91,8 @@ private:
   outbox outbox_;
   /// When this connection was last written to.
   std::atomic<time_point> last_push_{time_point{}};
+
+  std::string encryption_;
 
   // Below: under `filter_mutex_`, unused without a filter.
   std::mutex filter_mutex_;

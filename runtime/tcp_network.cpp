@@ -1,6 +1,7 @@
 #include "runtime/tcp_network.hpp"
 
 #include "runtime/sockets.hpp"
+#include "runtime/tls_session.hpp"
 
 #include "base/log.hpp"
 
@@ -218,14 +219,31 @@ void tcp_network::on_readable(const connection_ptr& one) {
     return on_ended(one, arrived.problem);
   if (!arrived.data.empty() && one->at != stage::closing) {
     one->last_heard = clock::now();
+    // Its first bytes are no frame, and what they are is known: the two must agree, so both say it.
+    if (!std::exchange(one->heard, true) && one->filter() == nullptr && looks_like_tls(arrived.data)) {
+      const auto who = one->node.empty() ? one->remote_address() : one->node;
+      const std::string reason = "it speaks TLS, " + context_.self.node +
+                                 " without; set 'security: {tls: ...}' to the same in the cluster files of both";
+      refuse(one, who, reason);
+      return lose(one, reason);
+    }
     const auto outcome = one->cutter.feed(arrived.data, [&](byte_view run) { return on_frames(one, run); });
     if (!outcome)
       return end_invalid(one, to_string(outcome.error()));
   }
-  if (!arrived.problem.empty() && one->at != stage::ended) {
-    drop(one);
-    lose(one, arrived.problem);
-  }
+  if (!arrived.problem.empty())
+    end_by_filter(one, arrived.problem);
+}
+
+void tcp_network::end_by_filter(const connection_ptr& one, const std::string& reason) {
+  if (one->at == stage::ended)
+    return;
+  one->say_last_words();
+  ++(one->at == stage::established ? context_.invalid_frames : context_.refusals);
+  spdlog::warn("router/{}: no connection with {}: {}", context_.self.node,
+               one->node.empty() ? one->remote_address() : one->node, reason);
+  drop(one);
+  lose(one, reason);
 }
 
 bool tcp_network::on_frames(const connection_ptr& one, byte_view run) {
@@ -374,6 +392,7 @@ void tcp_network::establish(const connection_ptr& one, peer_link& link, const he
   one->at = stage::established;
   one->link = link.shared_from_this();
   one->cutter.accept_runs(run_bytes);
+  one->note_encryption();
   one->last_heartbeat = clock::now();
   current_[theirs.node] = one;
   retries_.erase(theirs.node);

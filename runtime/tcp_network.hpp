@@ -63,6 +63,8 @@ private:
   void drop(const connection_ptr& one);
   void lose(const connection_ptr& one, const std::string& reason);
   void end_invalid(const connection_ptr& one, const std::string& reason);
+  /// The filter gave up, and `reason` is what it says.
+  void end_by_filter(const connection_ptr& one, const std::string& reason);
 
   // -- hellos
   void say(const connection_ptr& one, std::uint16_t kind, const bytes& payload = {});

@@ -15,7 +15,7 @@ namespace {
 /// Where OpenSSL reads and writes: the caller's buffers, so that a record is not copied through a BIO of its own.
 struct stream_ends {
   byte_view in;
-  std::vector<char>* out = nullptr;
+  bytes* out = nullptr;
 };
 
 int read_stream(BIO* bio, char* to, int size) {
@@ -34,8 +34,10 @@ int read_stream(BIO* bio, char* to, int size) {
 int write_stream(BIO* bio, const char* from, int size) {
   auto& ends = *static_cast<stream_ends*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  if (ends.out != nullptr && size > 0)
-    ends.out->insert(ends.out->end(), from, from + size);
+  if (ends.out != nullptr && size > 0) {
+    const auto* begin = reinterpret_cast<const std::byte*>(from);
+    ends.out->insert(ends.out->end(), begin, begin + size);
+  }
   return size;
 }
 
@@ -125,7 +127,7 @@ int look_at_certificate(int good, X509_STORE_CTX* chain) {
 
 } // namespace
 
-tls_session::tls_session(std::shared_ptr<const tls_context> context, side which, std::vector<char>& out)
+tls_session::tls_session(std::shared_ptr<const tls_context> context, side which, bytes& out)
     : parts_{std::make_unique<parts>(std::move(context))} {
   ERR_clear_error();
   auto& self = *parts_;
@@ -153,8 +155,7 @@ tls_session::tls_session(tls_session&&) noexcept = default;
 tls_session& tls_session::operator=(tls_session&&) noexcept = default;
 tls_session::~tls_session() = default;
 
-expected<byte_view, tls_error> tls_session::receive(byte_view& wire, std::span<std::byte> scratch,
-                                                    std::vector<char>& out) {
+expected<byte_view, tls_error> tls_session::receive(byte_view& wire, std::span<std::byte> scratch, bytes& out) {
   auto& self = *parts_;
   if (!self.began && !wire.empty()) {
     self.began = true;
@@ -212,7 +213,7 @@ tls_error tls_session::failure() {
   return out;
 }
 
-void tls_session::send(byte_view plain, std::vector<char>& out) {
+void tls_session::send(byte_view plain, bytes& out) {
   auto& self = *parts_;
   if (plain.empty())
     return;
@@ -225,7 +226,7 @@ void tls_session::send(byte_view plain, std::vector<char>& out) {
   ERR_clear_error();
 }
 
-void tls_session::close(std::vector<char>& out) {
+void tls_session::close(bytes& out) {
   auto& self = *parts_;
   ERR_clear_error();
   self.ends.out = &out;
@@ -246,6 +247,11 @@ bool tls_session::peer_closed() const noexcept {
 bool tls_session::certifies(std::string_view node) const {
   const auto names = dns_names(SSL_get0_peer_certificate(parts_->ssl.get()));
   return std::find(names.begin(), names.end(), certified_name(node, parts_->context->cluster())) != names.end();
+}
+
+std::string tls_session::description() const {
+  const auto* ssl = parts_->ssl.get();
+  return established() ? std::string{SSL_get_version(ssl)} + ' ' + SSL_get_cipher_name(ssl) : std::string{};
 }
 
 std::string tls_session::peer_names() const {

@@ -25,7 +25,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace glocal::runtime {
 
@@ -53,7 +52,7 @@ public:
   enum class side { client, server };
 
   /// REQUIRES: `context` is not null.
-  tls_session(std::shared_ptr<const tls_context> context, side which, std::vector<char>& out);
+  tls_session(std::shared_ptr<const tls_context> context, side which, bytes& out);
   tls_session(tls_session&&) noexcept;
   tls_session& operator=(tls_session&&) noexcept;
   ~tls_session();
@@ -62,15 +61,14 @@ public:
   /// nothing more is to be had. Appends to `out` what has to be sent: handshake, alerts.
   /// @error the connection is of no more use. Cost: copies each byte twice, decryption about 0.3 ns a byte.
   /// REQUIRES: `scratch` is not empty; 16 KiB or more hold a whole record.
-  [[nodiscard]] expected<byte_view, tls_error> receive(byte_view& wire, std::span<std::byte> scratch,
-                                                       std::vector<char>& out);
+  [[nodiscard]] expected<byte_view, tls_error> receive(byte_view& wire, std::span<std::byte> scratch, bytes& out);
 
   /// Appends `plain`, sealed, in records of up to 16 KiB: 22 bytes are added to each. Nothing after close() or an
   /// error. REQUIRES: established().
-  void send(byte_view plain, std::vector<char>& out);
+  void send(byte_view plain, bytes& out);
 
   /// Tells the peer that nothing more will be sent (close_notify).
-  void close(std::vector<char>& out);
+  void close(bytes& out);
 
   /// The handshake is over on this side: `send` may be called. A client may still learn that it is refused.
   [[nodiscard]] bool established() const noexcept;
@@ -79,6 +77,8 @@ public:
 
   /// Whether the peer's certificate is that of `node` of this cluster. REQUIRES: established().
   [[nodiscard]] bool certifies(std::string_view node) const;
+  /// `TLSv1.3 TLS_AES_128_GCM_SHA256`; empty before it is established.
+  [[nodiscard]] std::string description() const;
   /// What the peer's certificate names, for messages: `dc1.figure3`. REQUIRES: established().
   [[nodiscard]] std::string peer_names() const;
 

@@ -28,7 +28,7 @@ const std::shared_ptr<const tls_context>& context(bool client) {
 }
 
 struct end {
-  std::vector<char> out;
+  bytes out;
   tls_session session;
   std::size_t plain_bytes = 0;
   bool failed = false;
@@ -56,28 +56,24 @@ struct end {
   }
 };
 
-byte_view bytes_of(const std::vector<char>& text) {
-  return std::as_bytes(std::span{text});
-}
-
 /// A handshake in which every flight is changed at places the input says.
 void change_handshake(byte_view input, bool plain_only_if_sealed) {
   end client{true}, server{false};
   std::size_t at = 0;
-  const auto change = [&](std::vector<char> flight) {
+  const auto change = [&](bytes flight) {
     if (at + 2 < input.size() && !flight.empty()) {
       const auto place = load_be16(input.data() + at) % (2 * flight.size()); // half of the flights stay whole
       if (place < flight.size())
-        flight[place] ^= static_cast<char>(input[at + 2]);
+        flight[place] ^= input[at + 2];
       at += 3;
     }
     return flight;
   };
   for (int flights = 0; flights < 6 && !client.failed && !server.failed; ++flights) {
     const auto from_client = change(std::exchange(client.out, {}));
-    server.take(bytes_of(from_client));
+    server.take(from_client);
     const auto from_server = change(std::exchange(server.out, {}));
-    client.take(bytes_of(from_server));
+    client.take(from_server);
   }
   check(!plain_only_if_sealed || (client.plain_bytes == 0 && server.plain_bytes == 0));
   if (server.session.established() && !server.failed) {
@@ -85,6 +81,13 @@ void change_handshake(byte_view input, bool plain_only_if_sealed) {
     server.take(input.subspan(std::min(at, input.size())));
     check(server.plain_bytes == 0);
   }
+}
+
+bytes plain(std::initializer_list<unsigned char> values) {
+  bytes out;
+  for (const auto value : values)
+    out.push_back(std::byte{value});
+  return out;
 }
 
 } // namespace
@@ -111,15 +114,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 extern "C" std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* out, std::size_t capacity) {
   end client{true}, server{false};
-  std::vector<char> stream{static_cast<char>(index == 1 ? 1 : 2)};
+  bytes stream{std::byte(index == 1 ? 1 : 2)};
   switch (index) {
   case 0: stream.insert(stream.end(), client.out.begin(), client.out.end()); break;
   case 1: // what a server answers, though to another client
-    server.take(bytes_of(client.out));
+    server.take(client.out);
     stream.insert(stream.end(), server.out.begin(), server.out.end());
     break;
-  case 2: stream = {0, 0, 90, 1, 1, 0, 7, 0, 40, 3}; break;
-  case 3: stream = {2, 21, 3, 3, 0, 2, 2, 48}; break; // an alert: unknown CA
+  case 2: stream = plain({0, 0, 90, 1, 1, 0, 7, 0, 40, 3}); break;
+  case 3: stream = plain({2, 21, 3, 3, 0, 2, 2, 48}); break; // an alert: unknown CA
   default: return 0;
   }
   const auto size = std::min(stream.size(), capacity);

@@ -17,8 +17,8 @@ using testing::since;
 using testing::test_authority;
 using side = tls_session::side;
 
-byte_view view_of(const std::vector<char>& text) {
-  return std::as_bytes(std::span{text});
+byte_view view_of(const bytes& wire) {
+  return wire;
 }
 byte_view view_of(std::string_view text) {
   return std::as_bytes(std::span{text});
@@ -26,7 +26,7 @@ byte_view view_of(std::string_view text) {
 
 /// One end of a connection in memory: what it has to send, what it got, why it ended.
 struct endpoint {
-  std::vector<char> out;
+  bytes out;
   tls_session session;
   bytes got;
   std::optional<tls_error> error;
@@ -93,7 +93,9 @@ TEST_CASE("two nodes of one authority know each other by name and exchange text"
   CHECK(two.server.session.peer_names() == "e1.lab");
   two.client.session.send(view_of("hello"), two.client.out);
   two.server.session.send(view_of("and hello"), two.server.out);
-  CHECK(std::string{two.client.out.begin(), two.client.out.end()}.find("hello") == std::string::npos);
+  const auto hello = view_of("hello");
+  CHECK(std::search(two.client.out.begin(), two.client.out.end(), hello.begin(), hello.end()) == two.client.out.end());
+  CHECK(two.client.session.description() == "TLSv1.3 TLS_AES_128_GCM_SHA256");
   exchange(two.client, two.server);
   CHECK(two.server.text() == "hello");
   CHECK(two.client.text() == "and hello");
@@ -256,7 +258,7 @@ TEST_CASE("garbage ends a connection at any stage") {
   SECTION("at an established one: a record that was changed on its way") {
     exchange(two.client, two.server);
     two.client.session.send(view_of("hello"), two.client.out);
-    two.client.out.back() ^= 1;
+    two.client.out.back() ^= std::byte{1};
     two.server.take(view_of(two.client.out));
     REQUIRE(two.server.error);
     CHECK(two.server.got.empty());

@@ -164,6 +164,8 @@ struct transport_stats {
     std::uint64_t lost_casts = 0;
     /// Why the last connection ended; empty when none did.
     std::string last_reason;
+    /// What the connection is encrypted by, as `TLSv1.3 TLS_AES_128_GCM_SHA256`; empty when it is not.
+    std::string encryption;
     /// By kind of message.
     std::map<std::uint16_t, traffic> kinds;
   };

@@ -71,15 +71,65 @@ int main(int argc, char** argv) {
   view_options view;
 
   auto* sub = command(app, "check", "Check a cluster file and report everything that is wrong with it",
-                      "  glocal check configs/figure3.yaml\n  glocal check -o json cluster.yaml");
+                      "  glocal check configs/figure3.yaml\n  glocal check -o json cluster.yaml\n"
+                      "  glocal check --node dc1 cluster.yaml");
   sub->add_option("FILE", file, "cluster file")->required();
+  sub->add_option("--node", host, "also the files this node needs here: certificates, token")->option_text("NAME");
   add_format(sub, format);
-  sub->callback([&] { result = check(file, format); });
+  sub->callback([&] { result = check(file, host, format); });
 
-  sub =
-      command(app, "doctor", "Probe whether this machine can run clusters", "  glocal doctor\n  glocal doctor -o json");
+  sub = command(app, "doctor", "Probe whether this machine can run clusters",
+                "  glocal doctor\n  glocal doctor -o json\n  glocal doctor --config cluster.yaml --node dc1");
+  auto* config_of_doctor =
+      sub->add_option("--config", file, "cluster file whose node is to run here")->option_text("FILE");
+  auto* node_of_doctor = sub->add_option("--node", host, "that node: its certificates and token are looked at, too")
+                             ->option_text("NAME")
+                             ->needs(config_of_doctor);
+  config_of_doctor->needs(node_of_doctor);
   add_format(sub, format);
-  sub->callback([&] { result = doctor(format); });
+  sub->callback([&] { result = doctor(file, host, format); });
+
+  certificate_options certifying;
+  bool all_nodes = false;
+  auto* certs = command(app, "certs", "Make the certificates nodes on several machines prove themselves with",
+                        "  glocal certs init cluster.yaml\n  glocal certs issue cluster.yaml --all\n"
+                        "  glocal certs show");
+  certs->require_subcommand(1);
+  const auto add_directory = [&](CLI::App* to) {
+    to->add_option("--dir", certifying.directory, "directory of the certificates")
+        ->option_text("DIR")
+        ->capture_default_str();
+  };
+  const auto add_days = [&](CLI::App* to, const char* usual) {
+    to->add_option("--days", certifying.days, std::string{"how long it is valid; default: "} + usual)
+        ->check(CLI::Range(1, 36500))
+        ->option_text("N");
+  };
+  sub = command(*certs, "init", "Make a cluster's certificate authority: ca.crt, and ca.key, which stays where it is",
+                "  glocal certs init cluster.yaml\n  glocal certs init cluster.yaml --dir /root/pki");
+  sub->add_option("FILE", certifying.file, "cluster file")->required();
+  add_directory(sub);
+  add_days(sub, "3650");
+  sub->callback([&] { result = certificates_init(certifying); });
+  sub = command(*certs, "issue", "Issue certificates of nodes: NODE.crt and NODE.key",
+                "  glocal certs issue cluster.yaml dc1 dc2\n  glocal certs issue cluster.yaml --all\n"
+                "  glocal certs issue cluster.yaml dc1 --renew --days 365");
+  sub->add_option("FILE", certifying.file, "cluster file")->required();
+  auto* certified = sub->add_option("NODE", words, "nodes of the file");
+  sub->add_flag("--all", all_nodes, "all nodes of the file")->excludes(certified);
+  sub->add_flag("--renew", certifying.renew, "replace certificates that are there");
+  add_directory(sub);
+  add_days(sub, "730");
+  sub->callback([&] {
+    if (words.empty() && !all_nodes)
+      throw CLI::RequiredError("NODE... or --all");
+    result = certificates_issue(certifying, words);
+  });
+  sub = command(*certs, "show", "Show the certificates of a directory: whose they are, how long they are valid",
+                "  glocal certs show\n  glocal certs show --dir /etc/glocal/tls -o json");
+  add_directory(sub);
+  add_format(sub, format);
+  sub->callback([&] { result = certificates_show(certifying.directory, format); });
 
   sub = command(app, "up", "Start a cluster on this machine and wait until it is ready",
                 "  glocal up configs/figure3.yaml\n  glocal up --timeout 120 cluster.yaml");

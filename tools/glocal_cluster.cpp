@@ -1,6 +1,7 @@
 // check, up, down, exec: the commands that need the cluster file or the sandbox.
 
-#include "node/config.hpp"
+#include "node/config_report.hpp"
+#include "node/credentials.hpp"
 #include "node/launcher/launcher.hpp"
 #include "tools/glocal_clusters.hpp"
 
@@ -86,6 +87,20 @@ std::optional<std::string> cluster_to_stop(const std::string& what, int& code) {
   return std::nullopt;
 }
 
+std::vector<std::string_view> names_of(const node::cluster_config& config) {
+  std::vector<std::string_view> out;
+  for (const auto& node : config.nodes)
+    out.push_back(node.name);
+  return out;
+}
+
+std::vector<node::diagnostic> files_wrong(const node::cluster_config& config, const std::string& node) {
+  std::vector<node::diagnostic> out;
+  for (auto& problem : node::problems_of_files(config, node))
+    out.push_back({problem.file.string(), 0, 0, std::move(problem.reason), std::move(problem.remedy)});
+  return out;
+}
+
 } // namespace
 
 void complain(const std::string& message) {
@@ -108,8 +123,16 @@ found_cluster find_running(const std::string& name) {
   return {std::nullopt, no_match};
 }
 
-int check(const std::string& file, output format) {
-  const auto config = node::load_cluster_file(file);
+int check(const std::string& file, const std::string& node, output format) {
+  auto config = node::load_cluster_file(file);
+  if (config && !node.empty()) {
+    if (config->find_node(node) == nullptr) {
+      complain(file + " has no node " + node::quoted(node) + "; " + node::suggest(node, names_of(*config), "nodes"));
+      return usage;
+    }
+    if (auto wrong = files_wrong(*config, node); !wrong.empty())
+      config = unexpected{std::move(wrong)};
+  }
   if (format == output::json) {
     json found = json::array();
     if (!config)
@@ -142,16 +165,12 @@ int up(const up_options& options) {
     print(config.error());
     return invalid_config;
   }
-  for (const auto& node : config->nodes) {
-    bool real = node.underlay && !node.underlay->interface.empty();
-    for (const auto& attachment : node.attachments)
-      real = real || !attachment.interface.empty();
-    if (real) {
+  for (const auto& node : config->nodes)
+    if (node.uses_real_devices()) {
       complain("node '" + node.name + "' uses devices of a real machine; there run: glocald --config " + options.file +
                " --node " + node.name);
       return usage;
     }
-  }
   node::launch_options launch;
   std::error_code failure;
   launch.daemon = options.daemon.empty() ? fs::read_symlink("/proc/self/exe", failure).parent_path() / "glocald"

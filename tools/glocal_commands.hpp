@@ -29,8 +29,23 @@ enum class output { table, json };
 [[nodiscard]] bool was_interrupted() noexcept;
 void watch_signals();
 
-int check(const std::string& file, output format);
-int doctor(output format);
+/// @param node also the files this node needs, on this machine; empty: the cluster file alone.
+int check(const std::string& file, const std::string& node, output format);
+/// @param file,node also what node `node` of the cluster file needs; empty: this machine alone.
+int doctor(const std::string& file, const std::string& node, output format);
+
+struct certificate_options {
+  /// Of the cluster: its name and its nodes.
+  std::string file;
+  std::string directory = "certs";
+  int days = 0;
+  /// Replace what is there.
+  bool renew = false;
+};
+int certificates_init(const certificate_options& options);
+/// @param nodes empty: all.
+int certificates_issue(const certificate_options& options, const std::vector<std::string>& nodes);
+int certificates_show(const std::string& directory, output format);
 
 struct up_options {
   std::string file;

@@ -1,5 +1,6 @@
 // doctor: tries what `up` will do, in a sandbox of its own that it removes again, instead of guessing from versions.
 
+#include "node/credentials.hpp"
 #include "node/launcher/sandbox.hpp"
 #include "node/offloads.hpp"
 #include "tools/glocal_clusters.hpp"
@@ -209,10 +210,43 @@ private:
   const node::sandbox* inside_ = nullptr;
 };
 
+/// What one node needs of this machine besides.
+void examine_node(const node::cluster_config& config, const std::string& name, std::vector<finding>& found) {
+  const auto problems = node::problems_of_files(config, name);
+  for (const auto& problem : problems)
+    found.push_back({"files of " + name, false, false, to_string(problem)});
+  if (!problems.empty())
+    return;
+  std::string detail = config.find_node(name)->api && !config.find_node(name)->api->token_file.empty()
+                           ? "the API's token can be read"
+                           : "no token is needed";
+  if (config.uses_tls())
+    detail += "; certificate valid until " + node::certificate_expiry(config, name);
+  else
+    detail += "; no certificate is needed: nodes speak without TLS";
+  found.push_back({"files of " + name, true, false, detail});
+}
+
 } // namespace
 
-int doctor(output format) {
-  const auto found = examination{}.run();
+int doctor(const std::string& file, const std::string& node, output format) {
+  std::optional<node::cluster_config> config;
+  if (!file.empty()) {
+    auto loaded = node::load_cluster_file(file);
+    if (!loaded) {
+      for (const auto& what : loaded.error())
+        std::cerr << to_string(what) << '\n';
+      return invalid_config;
+    }
+    if (loaded->find_node(node) == nullptr) {
+      complain(file + " has no node '" + node + "'");
+      return usage;
+    }
+    config = std::move(*loaded);
+  }
+  auto found = examination{}.run();
+  if (config)
+    examine_node(*config, node, found);
   const bool fit = std::all_of(found.begin(), found.end(), [](const auto& one) { return one.ok || one.optional; });
   if (format == output::json) {
     auto probes = nlohmann::json::array();

@@ -39,6 +39,18 @@ std::string peers_up(const json& peers) {
   return std::to_string(up) + "/" + std::to_string(peers.size());
 }
 
+/// Of the peers that are connected: whether their connections are encrypted.
+std::string encrypted(const json& peers) {
+  std::size_t up = 0, sealed = 0;
+  for (const auto& peer : list(peers))
+    if (at(peer, {"state"}) == "up") {
+      ++up;
+      const auto& by = at(peer, {"encryption"});
+      sealed += by.is_string() && !by.get<std::string>().empty() ? 1 : 0;
+    }
+  return up == 0 ? "-" : sealed == up ? "yes" : sealed == 0 ? "no" : std::to_string(sealed) + "/" + std::to_string(up);
+}
+
 void print_section(const std::string& text) {
   if (!text.empty())
     std::cout << '\n' << text;
@@ -47,7 +59,7 @@ void print_section(const std::string& text) {
 void print_status(const node::cluster_state& state, const std::vector<answer>& answers) {
   std::cout << "cluster " << state.cluster << " (" << state.config.string() << "), " << to_string(state.phase)
             << "\n\n";
-  table nodes{{"NODE", "ROLES", "READY", "PID", "UPTIME", "PEERS UP"}};
+  table nodes{{"NODE", "ROLES", "READY", "PID", "UPTIME", "PEERS UP", "TLS"}};
   table edges{{"EDGE", "FLOWS", "PACKET-INS", "EXACT HITS", "HELD", "SET-UP p50/p99 us", "DROPS"}};
   table instances{{"INSTANCE", "CLASS", "EDGE", "HEALTHY", "FLOWS", "PACKETS"}};
   table stores{{"STORE", "SLOTS", "COPIES", "KEYS", "WATCHERS", "OPERATIONS"}};
@@ -57,7 +69,7 @@ void print_status(const node::cluster_state& state, const std::vector<answer>& a
     const auto& uptime = at(body, {"uptime_s"});
     nodes.add({one.node, cell(at(body, {"roles"})), one.reachable ? cell(at(body, {"ready"})) : "unreachable",
                cell(at(body, {"pid"})), uptime.is_number() ? shown_seconds(uptime.get<double>()) : "-",
-               peers_up(at(body, {"peers"}))});
+               peers_up(at(body, {"peers"})), encrypted(at(body, {"peers"}))});
     if (const auto& edge = at(body, {"edge"}); edge.is_object()) {
       const auto& hits = at(edge, {"exact_hits"});
       const auto& misses = at(edge, {"exact_misses"});

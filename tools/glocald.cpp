@@ -32,7 +32,7 @@ sigset_t block_ending_signals() {
 }
 
 struct arguments {
-  std::string config, node, run_dir = "/run/glocal", log_level = "info";
+  std::string config, node, run_dir = "/run/glocal", certificates, log_level = "info";
   glocal::log_format log_format = glocal::log_format::text;
   std::size_t restarts = 0;
 };
@@ -52,10 +52,11 @@ int run_node(const arguments& given) {
   glocal::start_logging(given.node, given.log_level, given.log_format);
   const auto ending = block_ending_signals();
   std::string failure;
-  auto daemon = glocal::node::daemon::start(*config, given.node, {given.run_dir}, [&](std::string why) {
-    failure = std::move(why);
-    kill(getpid(), SIGUSR1);
-  });
+  auto daemon =
+      glocal::node::daemon::start(*config, given.node, {given.run_dir, given.certificates}, [&](std::string why) {
+        failure = std::move(why);
+        kill(getpid(), SIGUSR1);
+      });
   if (!daemon) {
     spdlog::critical("{}", daemon.error());
     return host_unfit;
@@ -80,6 +81,9 @@ int main(int argc, char** argv) {
   app.add_option("--config", given.config, "cluster file")->required();
   app.add_option("--node", given.node, "which of its nodes this is")->required();
   app.add_option("--run-dir", given.run_dir, "directory for the node's socket and data")->capture_default_str();
+  app.add_option("--certificates", given.certificates,
+                 "directory of ca.crt, NODE.crt and NODE.key; default: as the cluster file says")
+      ->option_text("DIR");
   app.add_option("--log-level", given.log_level, "trace, debug, info, warn, error or off")->capture_default_str();
   app.add_option("--log-format", given.log_format, "of the log, on standard error: text, or one JSON object a line")
       ->transform(CLI::CheckedTransformer(std::map<std::string, glocal::log_format>{

@@ -1,5 +1,6 @@
 // How fast messages cross between two processes: glocal's transport, CAF's BASP and capnp-rpc, in one run.
 
+#include "benchmarks/bench_transport/run_certificates.hpp"
 #include "benchmarks/bench_transport/transport_rival.hpp"
 #include "tests/support/child_process.hpp"
 
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <functional>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 
 #include <unistd.h>
@@ -37,7 +39,8 @@ struct contestant {
   bool floods = false;
 };
 
-std::vector<contestant> contestants() {
+/// @param certificates directory of those of this run.
+std::vector<contestant> contestants(const std::string& certificates) {
   std::vector<contestant> out;
   const auto add = [&](const rival_options& options, std::size_t one_way_count, bool floods) {
     out.push_back({options, [options] { serve_glocal(options); },
@@ -45,6 +48,7 @@ std::vector<contestant> contestants() {
   };
   // One message of CAF for each of ours, or for a batch of them; with and without observation.
   add({.name = "glocal"}, std::size_t{4} << 20, true);
+  add({.name = "glocal-tls", .certificates = certificates}, std::size_t{4} << 20, false);
   add({.name = "glocal-unobserved", .observed = false}, std::size_t{4} << 20, false);
   add({.name = "glocal-singles", .batches = false}, std::size_t{2} << 20, false);
   add({.name = "glocal-singles-unobserved", .observed = false, .batches = false}, std::size_t{2} << 20, false);
@@ -61,8 +65,8 @@ double microseconds(std::vector<std::uint64_t>& times, double quantile) {
 
 struct served {
   explicit served(const contestant& one)
-      : server{this_program, {"--serve", one.options.name}}, client{one.connect(static_cast<std::uint16_t>(
-                                                                 std::stoul(server.read_line())))} {}
+      : server{this_program, {"--serve", one.options.name, "--certificates", one.options.certificates}},
+        client{one.connect(static_cast<std::uint16_t>(std::stoul(server.read_line())))} {}
   child_process server;
   std::unique_ptr<rival> client;
 };
@@ -169,20 +173,24 @@ int main(int argc, char** argv) {
                "flood at a receiver that stands still costs.\n"
                "Example: bench_transport --only glocal,basp --json"};
   run_options options;
-  std::string serving;
+  std::string serving, certificates;
   app.add_flag("--json", options.as_json, "Print JSON instead of a table");
   app.add_flag("--smoke", options.smoke, "Few messages: only to see that it runs");
   app.add_option("--repeat", options.repeat, "Measure so often; the best counts")->capture_default_str();
   app.add_option("--only", options.only,
-                 "Only these: glocal, glocal-unobserved, glocal-singles, "
+                 "Only these: glocal, glocal-tls, glocal-unobserved, glocal-singles, "
                  "glocal-singles-unobserved, basp, capnp-rpc")
       ->delimiter(',');
   app.add_option("--serve", serving)->group("");
+  app.add_option("--certificates", certificates)->group("");
   CLI11_PARSE(app, argc, argv);
   spdlog::set_level(spdlog::level::err);
   try {
+    std::optional<run_certificates> of_this_run;
+    if (serving.empty())
+      certificates = of_this_run.emplace().directory();
     json rows = json::array();
-    for (const auto& one : contestants()) {
+    for (const auto& one : contestants(certificates)) {
       if (one.options.name == serving) {
         one.serve();
         return 0;
@@ -198,6 +206,7 @@ int main(int argc, char** argv) {
     }
     add_ratio(rows, "glocal : basp", "glocal", "basp");
     add_ratio(rows, "glocal : capnp-rpc", "glocal", "capnp-rpc");
+    add_ratio(rows, "with TLS : without", "glocal-tls", "glocal");
     add_ratio(rows, "observed : unobserved", "glocal", "glocal-unobserved");
     add_ratio(rows, "observed : unobserved (singles)", "glocal-singles", "glocal-singles-unobserved");
     if (rows.empty())

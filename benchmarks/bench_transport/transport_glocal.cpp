@@ -5,6 +5,7 @@
 #include "runtime/observed.hpp"
 #include "runtime/system.hpp"
 #include "runtime/tcp_transport.hpp"
+#include "runtime/tls_filter.hpp"
 
 #include <caf/all.hpp>
 
@@ -203,10 +204,17 @@ struct flooder : observed_actor {
 };
 
 struct node {
-  node(const char* name, std::vector<tcp_peer> peers)
+  node(const std::string& name, std::vector<tcp_peer> peers, const std::string& certificates)
       : config{system_options{.node = name}}, system{config}, directory{std::make_shared<runtime::directory>()} {
-    auto made =
-        spawn_tcp_transport(system, {.self = {name, "bench", 1}, .peers = std::move(peers), .directory = directory});
+    tcp_transport_options options{.self = {name, "bench", 1}, .peers = std::move(peers), .directory = directory};
+    if (!certificates.empty()) {
+      const auto file = [&](const std::string& which) { return certificates + '/' + which; };
+      const auto context = tls_context::load({file(name + ".crt"), file(name + ".key"), file("ca.crt")}, name, "bench");
+      if (!context)
+        throw std::runtime_error{to_string(context.error()[0])};
+      options.make_filter = tls_filters(*context, name);
+    }
+    auto made = spawn_tcp_transport(system, options);
     if (!made)
       throw std::runtime_error{made.error()};
     transport = made->transport;
@@ -226,7 +234,8 @@ struct node {
 
 class glocal_rival : public rival {
 public:
-  glocal_rival(bool observed, std::uint16_t port) : observed_{observed}, node_{"a", {{"b", "127.0.0.1", port}}} {}
+  glocal_rival(const rival_options& options, std::uint16_t port)
+      : observed_{options.observed}, node_{"a", {{"b", "127.0.0.1", port}}, options.certificates} {}
 
   std::vector<std::uint64_t> round_trips(std::size_t bytes, std::size_t count) override {
     std::promise<std::vector<std::uint64_t>> result;
@@ -264,7 +273,7 @@ private:
 } // namespace
 
 void serve_glocal(const rival_options& options) {
-  node self{"b", {}};
+  node self{"b", {}, options.certificates};
   const auto spawn = [&](auto base) {
     using actor = typename decltype(base)::type;
     return options.batches ? self.system.spawn<batch_sink<actor>>(self.transport)
@@ -278,7 +287,7 @@ void serve_glocal(const rival_options& options) {
 }
 
 std::unique_ptr<rival> connect_glocal(const rival_options& options, std::uint16_t port) {
-  return std::make_unique<glocal_rival>(options.observed, port);
+  return std::make_unique<glocal_rival>(options, port);
 }
 
 } // namespace glocal::bench

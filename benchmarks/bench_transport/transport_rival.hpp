@@ -22,8 +22,8 @@ struct rival_options {
   bool observed = true;
   /// The sink takes casts in batches.
   bool batches = true;
-  /// The connection is encrypted.
-  bool tls = false;
+  /// Directory of ca.crt, {a,b}.crt and {a,b}.key, by which the connection is encrypted; empty: it is not.
+  std::string certificates = {};
 };
 
 /// The measuring side of a rival: connected to its serving side in another process.

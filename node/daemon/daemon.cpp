@@ -19,10 +19,12 @@
 #include "node/daemon/vnf_drivers.hpp"
 #include "runtime/supervisor.hpp"
 #include "runtime/tcp_transport.hpp"
+#include "runtime/tls_filter.hpp"
 #include "store/rocksdb_engine.hpp"
 
 #include <caf/actor_system.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <limits>
@@ -50,6 +52,25 @@ dataplane::lcore_config lcore_config_of(const cluster_config& config) {
   out.tables.closed_linger = config.flow.closed_linger;
   out.tables.hold_timeout = config.flow.hold_timeout + hold_grace;
   return out;
+}
+
+/// Null where nodes speak without TLS.
+expected<std::shared_ptr<const runtime::tls_context>, std::string>
+tls_context_of(const cluster_config& config, const std::string& node, std::filesystem::path certificates) {
+  if (!config.uses_tls())
+    return std::shared_ptr<const runtime::tls_context>{};
+  if (certificates.empty())
+    certificates = config.security.certificates;
+  auto loaded = runtime::tls_context::load(certificate_files(certificates, node), node, config.name);
+  if (loaded) {
+    if ((*loaded)->not_after() - std::chrono::system_clock::now() < renewal_notice)
+      spdlog::warn("the certificate of {} expires on {}", node, expiry_text((*loaded)->not_after()));
+    return std::move(*loaded);
+  }
+  std::string why = "nodes of this cluster speak TLS, and what that needs is not right:";
+  for (const auto& problem : loaded.error())
+    why += "\n  " + to_string(problem);
+  return unexpected{std::move(why)};
 }
 
 expected<std::shared_ptr<const store::hash_ring>, std::string> ring_of(const cluster_config& config) {
@@ -100,6 +121,7 @@ struct daemon::parts {
   runtime::transport transport;
   std::shared_ptr<const store::hash_ring> ring;
   std::shared_ptr<store::engine> engine;
+  std::shared_ptr<const runtime::tls_context> certificate;
   caf::actor top;
   std::unique_ptr<rate_sampler> rates;
   std::unique_ptr<http_api> api;
@@ -144,6 +166,10 @@ expected<void, std::string> daemon::parts::start() {
   auto access = tcp_access_of(self);
   if (!access)
     return unexpected{access.error()};
+  auto context = tls_context_of(config, self.name, options.certificates);
+  if (!context)
+    return unexpected{context.error()};
+  certificate = std::move(*context);
   auto placed = ring_of(config);
   if (!placed)
     return unexpected{placed.error()};
@@ -224,6 +250,11 @@ expected<void, std::string> daemon::parts::start_transport() {
     if (node.name != self.name)
       tcp.peers.push_back({node.name, to_string(node.control.address), node.control.port});
   tcp.directory = directory;
+  if (certificate)
+    tcp.make_filter = runtime::tls_filters(certificate, self.name);
+  else if (std::any_of(config.nodes.begin(), config.nodes.end(),
+                       [](const auto& one) { return one.uses_real_devices(); }))
+    spdlog::warn("nodes of several machines speak without TLS: who reaches the management network can be any node");
   auto listening = runtime::spawn_tcp_transport(*system, std::move(tcp));
   if (!listening)
     return unexpected{listening.error()};

@@ -25,6 +25,8 @@ namespace glocal::node {
 struct daemon_options {
   /// For the socket (NAME.sock), the store's data and the records of what the VNF driver made.
   std::filesystem::path run_dir;
+  /// In place of the cluster file's `security.certificates`; empty: that.
+  std::filesystem::path certificates = {};
 };
 
 class daemon {

@@ -180,6 +180,8 @@ void add_transport(exposition& out, const runtime::transport_stats& stats) {
   };
   each("glocal_transport_peer_up", "gauge", "1 while the peer is connected, else 0.",
        [](const auto& peer) { return peer.connected; });
+  each("glocal_transport_peer_encrypted", "gauge", "1 while the connection with the peer is encrypted, else 0.",
+       [](const auto& peer) { return !peer.encryption.empty(); });
   each("glocal_transport_connects_total", "counter", "Connections made with the peer.",
        [](const auto& peer) { return peer.connects; });
   each("glocal_transport_queued_bytes", "gauge", "Bytes queued for the peer and not yet taken by the kernel.",

@@ -153,6 +153,7 @@ json node_status(const status_sources& sources, const std::vector<actor_record>&
                          {"state", peer.connected ? "up" : "down"},
                          {"reason", peer.last_reason},
                          {"suspicion", peer.suspicion},
+                         {"encryption", peer.encryption},
                          {"queued_bytes", peer.queued_bytes},
                          {"under_way_bytes", peer.under_way_bytes}});
   const auto uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - sources.started).count();

@@ -1,5 +1,6 @@
 #include "node/launcher/launcher.hpp"
 
+#include "node/credentials.hpp"
 #include "node/drivers/netns_driver.hpp"
 #include "node/launcher/node_client.hpp"
 #include "node/launcher/topology.hpp"
@@ -119,6 +120,8 @@ public:
       return done;
     if (auto done = make_topology(); !done)
       return done;
+    if (auto done = make_certificates(); !done)
+      return done;
     if (auto done = start_nodes(); !done)
       return done;
     if (auto done = wait_until_ready(); !done)
@@ -185,6 +188,15 @@ private:
     return {};
   }
 
+  result make_certificates() {
+    if (!config_.uses_tls())
+      return {};
+    if (auto made = make_cluster_certificates(certificates_, config_); !made)
+      return error(launch_error::kind::run_directory, to_string(made.error()));
+    options_.progress("certificates made: nodes speak TLS to each other");
+    return {};
+  }
+
   result start_nodes() {
     for (const auto& node : config_.nodes) {
       if (auto stop = stop_early())
@@ -192,10 +204,12 @@ private:
       auto& line = lines_.emplace_back();
       command what;
       // setsid --fork: the node becomes a child of the sandbox's init, and this command is done at once.
-      what.argv =
-          place_->enter({"setsid", "--fork", options_.daemon.string(), "--config", state_.config.string(), "--node",
-                         node.name, "--run-dir", directory_.string(), "--restarts", restarts_within_a_minute},
-                        node.name);
+      std::vector<std::string> argv{
+          "setsid",  "--fork",    options_.daemon.string(), "--config",   state_.config.string(),  "--node",
+          node.name, "--run-dir", directory_.string(),      "--restarts", restarts_within_a_minute};
+      if (config_.uses_tls())
+        argv.insert(argv.end(), {"--certificates", certificates_.string()});
+      what.argv = place_->enter(argv, node.name);
       what.log = log_path(directory_, node.name).string();
       what.inherited = line.node_end();
       what.timeout = std::min(left(), std::chrono::milliseconds{10s});
@@ -250,6 +264,7 @@ private:
   const cluster_config& config_;
   const launch_options& options_;
   fs::path directory_;
+  const fs::path certificates_ = directory_ / "tls";
   clock::time_point deadline_;
   cluster_state state_;
   std::optional<sandbox> place_;

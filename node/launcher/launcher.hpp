@@ -50,7 +50,8 @@ struct launch_options {
 /// Starts the cluster and returns when every node answers that it is ready. A dead or half-made one of the same name is
 /// removed first. On any failure nothing is left.
 /// Each node is `daemon --config FILE --node NAME --run-dir RUN/CLUSTER`, in the namespace NAME of the sandbox, its
-/// output in NAME.log; ready means `GET /api/v1/status` on NAME.sock answers with `"ready": true`.
+/// output in NAME.log, with `--certificates RUN/CLUSTER/tls` where nodes speak TLS: made here, for this cluster. Ready
+/// means `GET /api/v1/status` on NAME.sock answers with `"ready": true`.
 /// @param file the file `config` came from.
 [[nodiscard]] expected<cluster_state, launch_error> up(const cluster_config& config, const std::filesystem::path& file,
                                                        const launch_options& options);

@@ -26,6 +26,8 @@ flow:
   capacity: 100
 store:
   slots: 1
+security:
+  tls: off
 nodes:
   - name: w
     roles: [edge]
@@ -54,7 +56,7 @@ services:
       - protocol: tcp
 """
 # The first key of each section in the text above, and the section's place in the schema.
-SECTIONS = {"cluster: lab": None, "links:": "underlay", "between:": "link", "capacity:": "flow", "slots:": "store", "name: w\n": "node",
+SECTIONS = {"cluster: lab": None, "links:": "underlay", "between:": "link", "capacity:": "flow", "slots:": "store", "tls:": "security", "name: w\n": "node",
             "listen:": "api", "rloc:": "node_underlay", "name: h\n": "attachment", "name: alice": "host", "name: f\n": "vnf_class", "name: f1\n": "instance",
             "name: web": "service", "protocol:": "match"}
 

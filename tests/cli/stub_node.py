@@ -16,6 +16,7 @@ parser.add_argument("--config")
 parser.add_argument("--node")
 parser.add_argument("--run-dir")
 parser.add_argument("--restarts")
+parser.add_argument("--certificates")
 options = parser.parse_args()
 stub = pathlib.Path(os.environ.get("STUB_DIR", "/nonexistent"))
 
