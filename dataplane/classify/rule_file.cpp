@@ -225,7 +225,8 @@ struct rule_file_access {
       }
     const auto put = [&]<std::size_t Words>(const forest<Words>& of, std::uint64_t templates, std::uint64_t slots,
                                             const std::vector<std::uint32_t>& at) {
-      std::memcpy(bytes + templates, of.templates.data(), of.templates.size() * sizeof(packed_words<Words>));
+      if (of.templates.size() > 0)
+        std::memcpy(bytes + templates, of.templates.data(), of.templates.size() * sizeof(packed_words<Words>));
       each_packed(of, plane, [&](packed_words<Words> packed) {
         auto& word = packed.word[Words - 1];
         const auto id = payload::id(word);
