@@ -10,6 +10,8 @@ namespace {
 
 /// Rules that options are tried on: some 20 times 0.2 s.
 constexpr std::size_t tuned_rules = 20'000;
+/// A forest of this size is in the cache all the time, whatever a rule takes.
+constexpr double cached_bytes = 2 << 20;
 constexpr std::size_t sample_packets = 2048;
 /// What a rule takes besides its place in the forest.
 constexpr double outcome_bytes = sizeof(rule_outcome);
@@ -88,11 +90,11 @@ template <std::size_t Words>
 class tuner {
 public:
   tuner(forest<Words>& scratch, std::span<const packed_words<Words>> rules, std::span<const std::uint32_t> order,
-        std::span<const rule_outcome> outcomes, bool exact_classes, const forest_limits& limits)
+        std::span<const rule_outcome> outcomes, bool exact_classes, const forest_limits& limits, double least_bytes)
       : scratch_{scratch}, rules_{rules}, order_{order}, outcomes_{outcomes},
         exact_classes_{exact_classes}, limits_{limits}, most_bytes_{std::max((limits.max_rule_bytes - outcome_bytes) *
                                                                                  static_cast<double>(order.size()),
-                                                                             cached_bytes)} {}
+                                                                             least_bytes)} {}
 
   void tune() {
     // What matters most first; each step keeps what was best before it.
@@ -116,25 +118,21 @@ public:
   [[nodiscard]] const std::optional<forest_refusal>& refusal() const noexcept { return refusal_; }
 
 private:
-  /// A forest of this size is in the cache all the time, whatever a rule takes.
-  static constexpr double cached_bytes = 2 << 20;
-
   template <class Change>
   void consider(Change&& change) {
     auto one = best_.value_or(forest_options{});
     change(one);
-    if (refusal_ && refusal_->why == forest_error::out_of_memory)
-      return;
-    if (const auto refused = build<Words>(scratch_, rules_, order_, one, limits_)) {
+    // What takes too much memory is given up as it is built.
+    auto limits = limits_;
+    limits.max_bytes = std::min(limits.max_bytes, static_cast<std::size_t>(most_bytes_));
+    if (const auto refused = build<Words>(scratch_, rules_, order_, one, limits)) {
       refusal_ = refused;
       return;
     }
-    const auto cost = order_.empty() ? 0 : cost_of<Words>(scratch_, rules_, order_, outcomes_, exact_classes_);
-    const bool fits = static_cast<double>(scratch_.bytes()) <= most_bytes_;
-    if (!best_ || (fits && !best_fits_) || (fits == best_fits_ && cost < best_cost_)) {
+    const auto cost = cost_of<Words>(scratch_, rules_, order_, outcomes_, exact_classes_);
+    if (!best_ || cost < best_cost_) {
       best_ = one;
       best_cost_ = cost;
-      best_fits_ = fits;
     }
   }
 
@@ -146,7 +144,6 @@ private:
   const forest_limits& limits_;
   double most_bytes_, best_cost_ = 0;
   std::optional<forest_options> best_;
-  bool best_fits_ = false;
   std::optional<forest_refusal> refusal_;
 };
 
@@ -175,12 +172,21 @@ std::optional<forest_refusal> grow_forest(forest<Words>& out, std::span<const pa
     for (std::size_t i = 0; i < order.size(); i += order.size() / tuned_rules)
       some.push_back(order[i]);
   }
-  tuner<Words> all{out, rules, some.empty() ? order : some, outcomes, exact_classes, limits};
+  tuner<Words> all{out,           rules,  some.empty() ? order : some,    outcomes,
+                   exact_classes, limits, some.empty() ? cached_bytes : 0};
   all.tune();
-  if (!all.best())
-    return all.refusal();
-  if (some.empty() && *all.best() == out.options)
-    return {};
+  if (!all.best()) {
+    // Nothing fits what a rule should take, or nothing is shallow enough without more copies.
+    auto refused = all.refusal();
+    for (const auto copies : {1.25, 16.0, 128.0}) {
+      forest_options one;
+      one.max_copies = copies;
+      refused = build(out, rules, order, one, limits);
+      if (!refused || refused->why != forest_error::too_many_lines)
+        break;
+    }
+    return refused;
+  }
   return build(out, rules, order, *all.best(), limits);
 }
 
