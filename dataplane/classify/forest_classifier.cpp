@@ -5,16 +5,16 @@
 namespace glocal::dataplane {
 namespace {
 
-/// Makes room for one value more behind `count` of them in memory that may not be reserved yet.
+/// Makes room for `more` values behind `count` of them in memory that may not be reserved yet.
 template <class Value>
-bool make_room(huge_memory& memory, std::size_t count) {
+bool make_room(huge_memory& memory, std::size_t count, std::size_t more = 1) {
   if (memory.data() == nullptr) {
     auto reserved = huge_memory::reserve(max_rules * sizeof(Value));
     if (!reserved)
       return false;
     memory = std::move(*reserved);
   }
-  return memory.grow((count + 1) * sizeof(Value));
+  return memory.grow((count + more) * sizeof(Value));
 }
 
 build_error::code code_of(forest_error error) noexcept {
@@ -35,6 +35,15 @@ bool packed_rules<Words>::append(const packed_words<Words>& rule) {
   ++count;
   all().back() = rule;
   return true;
+}
+
+template <std::size_t Words>
+bool packed_rules<Words>::reserve(std::size_t more) {
+  return make_room<packed_words<Words>>(memory, count, more);
+}
+
+bool forest_classifier::loader::reserve_outcomes(std::size_t more) {
+  return make_room<rule_outcome>(outcomes_, count_, more);
 }
 
 template struct packed_rules<4>;

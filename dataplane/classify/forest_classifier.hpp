@@ -17,6 +17,8 @@ struct packed_rules {
   std::size_t count = 0;
 
   [[nodiscard]] bool append(const packed_words<Words>& rule);
+  /// Makes room for so many more behind those there are.
+  [[nodiscard]] bool reserve(std::size_t more);
   [[nodiscard]] std::span<packed_words<Words>> all() const noexcept {
     return {reinterpret_cast<packed_words<Words>*>(memory.data()), count};
   }
@@ -75,6 +77,10 @@ public:
     [[nodiscard]] expected<std::shared_ptr<const forest_classifier>, build_error> finish();
 
   private:
+    friend struct rule_file_access;
+
+    [[nodiscard]] bool reserve_outcomes(std::size_t more);
+
     classifier_options options_;
     std::size_t count_ = 0;
     huge_memory outcomes_;
@@ -86,6 +92,7 @@ public:
 
 private:
   friend class rule_table;
+  friend struct rule_file_access;
 
   explicit forest_classifier(const classifier_options& options) : v4_{options.max_bytes}, v6_{options.max_bytes} {}
 

@@ -276,25 +276,21 @@ std::optional<std::uint64_t> forest_editor<Words>::find(const slot& like, unsign
 }
 
 template <std::size_t Words>
-void forest_editor<Words>::each(const std::function<void(const slot&)>& visit) const {
-  each_below(forest_.root, visit);
-}
-
-template <std::size_t Words>
-void forest_editor<Words>::each_below(std::uint64_t word, const std::function<void(const slot&)>& visit) const {
+void each_rule(const forest<Words>& of, std::uint64_t word,
+               const std::function<void(const packed_words<Words>&)>& visit) {
   const auto scan = [&](std::uint32_t first, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i)
-      visit(*reinterpret_cast<const slot*>(forest_.arena.slot(first + i)));
+      visit(*reinterpret_cast<const packed_words<Words>*>(of.arena.slot(first + i)));
   };
   if ((word & entry::is_node) == 0)
     return scan(entry::base(word), entry::info(word));
   const auto base = entry::base(word);
-  const auto& shape = forest_.shapes[entry::info(word)];
+  const auto& shape = of.shapes[entry::info(word)];
   scan(kept_begin(base, shape.kept), shape.kept);
   if (shape.kept_below != 0)
-    each_below(*forest_.arena.word(base - 1), visit);
+    each_rule<Words>(of, *of.arena.word(base - 1), visit);
   for (std::uint64_t index = 0; index < 1ULL << shape.width; ++index)
-    each_below(forest_.arena.word(base)[index], visit);
+    each_rule<Words>(of, of.arena.word(base)[index], visit);
 }
 
 /// A leaf of several entries is given back with the last of them.
@@ -322,6 +318,8 @@ std::vector<packed_words<Words>> forest_editor<Words>::rules_at(std::uint32_t fi
   return {begin, begin + count};
 }
 
+template void each_rule<4>(const forest<4>&, std::uint64_t, const std::function<void(const packed_v4&)>&);
+template void each_rule<8>(const forest<8>&, std::uint64_t, const std::function<void(const packed_v6&)>&);
 template class forest_editor<4>;
 template class forest_editor<8>;
 

@@ -16,6 +16,11 @@
 
 namespace glocal::dataplane {
 
+/// Every rule below an entry; a rule that stands in several places comes as often.
+template <std::size_t Words>
+void each_rule(const forest<Words>& of, std::uint64_t word,
+               const std::function<void(const packed_words<Words>&)>& visit);
+
 template <std::size_t Words>
 class forest_editor {
 public:
@@ -36,9 +41,6 @@ public:
   /// The best of the rules with these values and template that live in `plane` and that `accept` takes: its payload.
   [[nodiscard]] std::optional<std::uint64_t> find(const slot& like, unsigned plane,
                                                   const std::function<bool(rule_id)>& accept) const;
-  /// Every rule once: the copies of one come more than once.
-  void each(const std::function<void(const slot&)>& visit) const;
-
   /// Gives back what was replaced before the call of `retire_mark` that returned `mark`.
   [[nodiscard]] std::size_t retire_mark() const noexcept { return retired_.size(); }
   void reclaim(std::size_t mark);
@@ -62,7 +64,6 @@ private:
   bool each_entry(std::uint64_t node, const slot& rule, Visit&& visit) const;
   template <class Visit>
   void each_copy(const std::uint64_t* at, const slot& rule, Visit&& visit) const;
-  void each_below(std::uint64_t word, const std::function<void(const slot&)>& visit) const;
   void retire_leaf(std::uint64_t leaf);
   [[nodiscard]] std::vector<slot> rules_at(std::uint32_t first, std::uint32_t count) const;
 

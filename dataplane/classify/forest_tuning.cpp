@@ -10,6 +10,8 @@ namespace {
 
 /// Rules that options are tried on: some 20 times 0.2 s.
 constexpr std::size_t tuned_rules = 20'000;
+/// A forest of this size is in the cache all the time, whatever a rule takes.
+constexpr double cached_bytes = 2 << 20;
 constexpr std::size_t sample_packets = 2048;
 /// What a rule takes besides its place in the forest.
 constexpr double outcome_bytes = sizeof(rule_outcome);
@@ -30,6 +32,22 @@ packed_words<Words> packet_of(const packed_words<Words>& rule, const packed_word
   };
   out.word[layout::ports] = port(0) | port(32);
   return out;
+}
+
+/// A number that rules of one network share: of the first 20 bits (IPv6: 52) of their destination or source prefix.
+template <std::size_t Words>
+std::uint64_t network_of(const packed_words<Words>& rule, const packed_words<Words>& mask) {
+  constexpr unsigned bits = Words == 4 ? 20 : 52;
+  const auto of = bits_of<Words>(rule, mask);
+  const auto mixed = [](std::uint64_t value) { return (value + 1) * 0x9e3779b97f4a7c15ULL >> 24; };
+  for (const bool source : {false, true})
+    if (prefix_length<Words>(of, source) >= bits) {
+      if constexpr (Words == 4)
+        return mixed((source ? rule.word[0] >> 32 : rule.word[0] & 0xffff'ffff) >> (32 - bits));
+      else
+        return mixed(rule.word[source ? 0 : 2] >> (64 - bits));
+    }
+  return mixed(payload::id(rule.word[Words - 1]));
 }
 
 /// In lines, all told: what a lookup of a packet of a random rule costs.
@@ -72,51 +90,47 @@ template <std::size_t Words>
 class tuner {
 public:
   tuner(forest<Words>& scratch, std::span<const packed_words<Words>> rules, std::span<const std::uint32_t> order,
-        std::span<const rule_outcome> outcomes, bool exact_classes, const forest_limits& limits)
+        std::span<const rule_outcome> outcomes, bool exact_classes, const forest_limits& limits, double least_bytes)
       : scratch_{scratch}, rules_{rules}, order_{order}, outcomes_{outcomes},
         exact_classes_{exact_classes}, limits_{limits}, most_bytes_{std::max((limits.max_rule_bytes - outcome_bytes) *
                                                                                  static_cast<double>(order.size()),
-                                                                             cached_bytes)} {}
+                                                                             least_bytes)} {}
 
   void tune() {
     // What matters most first; each step keeps what was best before it.
-    for (const std::uint32_t split : {0u, 12u, 16u})
-      for (const auto open : {0.1, 0.5, 1.0})
-        consider([&](auto& one) {
-          one.split_length = split;
-          one.open_penalty = open;
-        });
-    for (const auto copies : {4.0, 16.0, 64.0})
-      consider([&](auto& one) {
-        one.max_copies = copies;
-        one.table_load = 4;
-      });
-    for (const std::uint32_t leaf : {2u, 6u})
+    for (const auto copies : {1.25, 4.0, 16.0, 64.0})
+      for (const auto load : {1.0, 8.0})
+        for (const auto open : {0.02, 0.5})
+          consider([&](auto& one) {
+            one.max_copies = copies;
+            one.table_load = load;
+            one.open_penalty = open;
+          });
+    for (const auto open : {0.1, 1.0})
+      consider([&](auto& one) { one.open_penalty = open; });
+    for (const std::uint32_t leaf : {2u, 6u, 8u})
       consider([&](auto& one) { one.leaf_rules = leaf; });
     for (const std::uint32_t kept : {2u, 8u})
       consider([&](auto& one) { one.kept_inline = kept; });
-    for (const std::uint32_t root : {10u, 14u})
-      consider([&](auto& one) { one.root_width = root; });
+    consider([&](auto& one) { one.split_length = 12; });
   }
   [[nodiscard]] const std::optional<forest_options>& best() const noexcept { return best_; }
   [[nodiscard]] const std::optional<forest_refusal>& refusal() const noexcept { return refusal_; }
 
 private:
-  /// A list this large is in the cache all the time, whatever a rule takes.
-  static constexpr double cached_bytes = 1 << 20;
-
   template <class Change>
   void consider(Change&& change) {
     auto one = best_.value_or(forest_options{});
     change(one);
-    if (refusal_ && refusal_->why == forest_error::out_of_memory)
-      return;
-    if (const auto refused = build<Words>(scratch_, rules_, order_, one, limits_)) {
+    // What takes too much memory is given up as it is built.
+    auto limits = limits_;
+    limits.max_bytes = std::min(limits.max_bytes, static_cast<std::size_t>(most_bytes_));
+    if (const auto refused = build<Words>(scratch_, rules_, order_, one, limits)) {
       refusal_ = refused;
       return;
     }
-    const auto cost = order_.empty() ? 0 : cost_of<Words>(scratch_, rules_, order_, outcomes_, exact_classes_);
-    if (!best_ || (cost < best_cost_ && static_cast<double>(scratch_.bytes()) <= most_bytes_)) {
+    const auto cost = cost_of<Words>(scratch_, rules_, order_, outcomes_, exact_classes_);
+    if (!best_ || cost < best_cost_) {
       best_ = one;
       best_cost_ = cost;
     }
@@ -142,16 +156,37 @@ std::optional<forest_refusal> grow_forest(forest<Words>& out, std::span<const pa
                                           const forest_limits& limits) {
   if (options || order.size() <= forest_options{}.leaf_rules)
     return build(out, rules, order, options.value_or(forest_options{}), limits);
-  // Of a long list some are tried, in rank order as all are.
+  // Of a long list the rules of some networks are tried, all of each: trees are as dense there as in the whole.
   std::vector<std::uint32_t> some;
-  for (std::size_t i = 0; i < order.size() && order.size() > tuned_rules; i += order.size() / tuned_rules)
-    some.push_back(order[i]);
-  tuner<Words> all{out, rules, some.empty() ? order : some, outcomes, exact_classes, limits};
+  if (order.size() > 2 * tuned_rules) {
+    const auto share = order.size() / tuned_rules;
+    for (const auto at : order) {
+      const auto& rule = rules[at];
+      if (network_of<Words>(rule, out.templates.data()[payload::template_of(rule.word[Words - 1])]) % share == 0)
+        some.push_back(at);
+    }
+  }
+  // Where a few networks have all rules, some of these.
+  if (order.size() > 2 * tuned_rules && (some.size() < tuned_rules / 8 || some.size() > 4 * tuned_rules)) {
+    some.clear();
+    for (std::size_t i = 0; i < order.size(); i += order.size() / tuned_rules)
+      some.push_back(order[i]);
+  }
+  tuner<Words> all{out,           rules,  some.empty() ? order : some,    outcomes,
+                   exact_classes, limits, some.empty() ? cached_bytes : 0};
   all.tune();
-  if (!all.best())
-    return all.refusal();
-  if (some.empty() && *all.best() == out.options)
-    return {};
+  if (!all.best()) {
+    // Nothing fits what a rule should take, or nothing is shallow enough without more copies.
+    auto refused = all.refusal();
+    for (const auto copies : {1.25, 16.0, 128.0}) {
+      forest_options one;
+      one.max_copies = copies;
+      refused = build(out, rules, order, one, limits);
+      if (!refused || refused->why != forest_error::too_many_lines)
+        break;
+    }
+    return refused;
+  }
   return build(out, rules, order, *all.best(), limits);
 }
 

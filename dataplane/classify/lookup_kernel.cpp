@@ -51,25 +51,25 @@ public:
 
   void run() {
     std::vector<std::uint64_t> at{forest_.root};
-    // The order is that of the kernels: leaves found in one round are read before the entries that it leads to.
-    std::vector<std::uint64_t> leaves;
-    while (!at.empty() || !leaves.empty()) {
-      std::vector<std::uint64_t> nodes, found;
+    std::vector<std::uint64_t> kept;
+    // In the order of the kernels.
+    while (!at.empty() || !kept.empty()) {
+      std::vector<std::uint64_t> leaves, next_kept;
+      std::vector<const std::uint64_t*> entries;
       for (const auto word : at) {
         if (entry::best(word) < best_ >> payload::class_shift)
           continue;
         if ((word & entry::is_node) != 0)
-          nodes.push_back(word);
+          visit(word, entries, next_kept);
         else if (entry::info(word) > 0)
-          found.push_back(word);
+          leaves.push_back(word);
       }
-      at.clear();
-      std::vector<const std::uint64_t*> entries;
-      for (const auto word : nodes)
-        visit(word, entries, leaves);
       for (const auto leaf : leaves)
         compare(leaf);
-      leaves = std::move(found);
+      for (const auto leaf : kept)
+        compare(leaf);
+      kept = std::move(next_kept);
+      at.clear();
       for (const auto* one : entries) {
         lines_.add(reinterpret_cast<const std::byte*>(one), 8);
         at.push_back(entry::load(one));
@@ -81,7 +81,7 @@ public:
   [[nodiscard]] std::size_t lines() const noexcept { return lines_.size(); }
 
 private:
-  void visit(std::uint64_t word, std::vector<const std::uint64_t*>& entries, std::vector<std::uint64_t>& leaves) {
+  void visit(std::uint64_t word, std::vector<const std::uint64_t*>& entries, std::vector<std::uint64_t>& kept) {
     const auto& how = forest_.shapes[entry::info(word)];
     const auto* words = reinterpret_cast<const std::uint64_t*>(forest_.arena);
     std::uint64_t index = 0;
@@ -90,7 +90,7 @@ private:
     const auto base = entry::base(word);
     entries.push_back(words + std::uint64_t{base} * Words + index);
     if (how.kept > 0)
-      leaves.push_back(entry::leaf(kept_begin(base, how.kept), how.kept, 0));
+      kept.push_back(entry::leaf(kept_begin(base, how.kept), how.kept, 0));
     if (how.kept_below > 0)
       entries.push_back(words + std::uint64_t{base - 1} * Words);
   }

@@ -5,9 +5,12 @@
 // depends on data: what an item leads to is written behind the next list and kept by adding 0 or 1 to its length, and its
 // cache line is asked for as it is written. By the time a list is worked off, the lines of its first items have come.
 //
-//   nodes    -> index of the table, entries to read; kept rules go to the leaves
+//   nodes    -> index of the table, entries to read; kept rules wait for the next round
 //   leaves   -> two rules (one line) compared; a leaf with more lines and no winner goes to the next round
 //   entries  -> nodes or leaves of the next round; what can't beat the winner so far is cut off
+//
+// Kept rules come after what the table led to: they are the less specific ones, mostly outranked by then, and end after one
+// line instead of all (isp, compact: 2 lines less a packet).
 
 /// Items pending of one kind. 64 packets with at most 16 pending each take a burst at once; deeper forests smaller parts.
 constexpr std::size_t list_capacity = 1024;
@@ -45,7 +48,7 @@ void lookup_part(const forest_view<Words>& forest, const packed_words<Words>* ke
   const unsigned live_bit = payload::live_shift + forest.plane;
 
   std::uint64_t best[max_classify_burst];
-  std::uint64_t nodes[list_capacity], entries[list_capacity], leaf_lists[2][list_capacity];
+  std::uint64_t nodes[list_capacity], entries[list_capacity], kept[list_capacity], leaf_lists[2][list_capacity];
   auto* leaves = leaf_lists[0];
   auto* next_leaves = leaf_lists[1];
   std::size_t node_count = 0, leaf_count = 0;
@@ -58,7 +61,7 @@ void lookup_part(const forest_view<Words>& forest, const packed_words<Words>* ke
   (root_is_node ? node_count : leaf_count) = entry::info(forest.root) == 0 && !root_is_node ? 0 : count;
 
   while ((node_count | leaf_count) != 0) {
-    std::size_t entry_count = 0, next_leaf_count = 0;
+    std::size_t entry_count = 0, kept_count = 0, next_leaf_count = 0;
 
     for (std::size_t i = 0; i < node_count; ++i) {
       const auto item = nodes[i];
@@ -72,8 +75,8 @@ void lookup_part(const forest_view<Words>& forest, const packed_words<Words>* ke
       entries[entry_count++] = at << 8 | packet;
       prefetch(words + at);
       const auto kept_at = kept_begin(base, how.kept);
-      leaves[leaf_count] = kept_at | std::uint64_t{how.kept} << entry::info_shift | packet << packet_shift;
-      leaf_count += how.kept != 0;
+      kept[kept_count] = kept_at | std::uint64_t{how.kept} << entry::info_shift | packet << packet_shift;
+      kept_count += how.kept != 0;
       const auto header = std::uint64_t{base - 1} * Words;
       entries[entry_count] = header << 8 | packet;
       entry_count += how.kept_below;
@@ -130,6 +133,7 @@ void lookup_part(const forest_view<Words>& forest, const packed_words<Words>* ke
       prefetch(line);
       prefetch(line + (mask_of((word >> entry::info_shift & entry::info_mask) > 1) & slot_bytes));
     }
+    next_leaf_count = static_cast<std::size_t>(std::copy_n(kept, kept_count, next_leaves + next_leaf_count) - next_leaves);
     std::swap(leaves, next_leaves);
     leaf_count = next_leaf_count;
   }

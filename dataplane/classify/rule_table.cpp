@@ -263,8 +263,8 @@ expected<std::vector<rule_id>, change_error> rule_table::apply(std::span<const r
 void rule_table::each(const std::function<void(rule_id, const rule&)>& visit) const {
   const auto visible = static_cast<unsigned>(generation() & 1);
   std::vector<bool> seen(next_id_);
-  const auto of_family = [&]<std::size_t Words>(const forest<Words>& family, const forest_editor<Words>& editor) {
-    editor.each([&](const packed_words<Words>& packed) {
+  const auto of_family = [&]<std::size_t Words>(const forest<Words>& family) {
+    each_rule<Words>(family, family.root, [&](const packed_words<Words>& packed) {
       const auto word = packed.word[Words - 1];
       const auto id = payload::id(word);
       if ((word >> (payload::live_shift + visible) & 1) == 0 || seen[id])
@@ -275,8 +275,8 @@ void rule_table::each(const std::function<void(rule_id, const rule&)>& visit) co
                  of.action});
     });
   };
-  of_family(forest_->v4_, edit_v4_);
-  of_family(forest_->v6_, edit_v6_);
+  of_family(forest_->v4_);
+  of_family(forest_->v6_);
 }
 
 expected<void, change_error> rule_table::replace(std::span<const rule> rules) {

@@ -85,6 +85,8 @@ public:
   void use(const lookup_kernel& kernel) noexcept { forest_->use(kernel); }
 
 private:
+  friend struct rule_file_access;
+
   /// A change as it is carried out: the rule that goes and the one that comes, by their ids.
   struct step {
     const rule* of = nullptr;

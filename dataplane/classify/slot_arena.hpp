@@ -62,7 +62,10 @@ private:
     if (bytes > max_bytes_ || slots > UINT32_MAX - 2)
       return false;
     if (memory_.data() == nullptr) {
+      // Where addresses are short (ulimit -v), fewer of them.
       auto reserved = huge_memory::reserve(max_bytes_);
+      for (auto less = max_bytes_ / 4; !reserved && less >= bytes; less /= 4)
+        reserved = huge_memory::reserve(less);
       if (!reserved)
         return false;
       memory_ = std::move(*reserved);
