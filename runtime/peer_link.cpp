@@ -97,7 +97,7 @@ void peer_link::ask(const caf::strong_actor_ptr& requester, caf::message_id id, 
 void peer_link::when_writable(const caf::actor& who) {
   {
     const std::scoped_lock lock{mutex_};
-    if (state_ == state::up && !window_.half_empty()) {
+    if ((state_ == state::up || state_ == state::connecting) && !window_.half_empty()) {
       waiting_for_room_.push_back(who);
       return;
     }
