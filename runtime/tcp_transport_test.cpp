@@ -395,12 +395,9 @@ TEST_CASE("bytes that are no frames end their connection and no other") {
     to_parrot({.kind = kinds::echo, .type = frame_type::cast}, payload_of_size(64));
     to_parrot({.kind = kinds::echo, .type = frame_type::reply, .correlation = 77}, payload_of_size(64));
     to_parrot({.kind = kinds::echo, .type = frame_type::failure, .correlation = 77}, payload_of_size(64));
-    // A request without a number could not be answered.
     to_parrot({.kind = kinds::echo, .type = frame_type::request}, encode_name("x"));
-    // Slots without a name.
     to_parrot({.kind = kinds::echo, .type = frame_type::request, .target = 1, .correlation = 1}, encode_name("x"));
     to_parrot({.kind = kinds::echo, .type = frame_type::cast, .target = no_name}, encode_name("x"));
-    // Names that are none, or have no slot.
     to_parrot({.kind = control_kinds::name, .type = frame_type::control, .target = 1}, payload_of_size(64));
     to_parrot({.kind = control_kinds::name, .type = frame_type::control, .target = 1}, encode_name(""));
     to_parrot({.kind = control_kinds::name, .type = frame_type::control, .target = max_names}, encode_name("x"));
@@ -548,14 +545,6 @@ TEST_CASE("a restarted peer replaces its former connection, an older incarnation
   CHECK_FALSE(first.read());
   CHECK(watch.next() == "down b: replaced by a new connection");
   CHECK(watch.next() == "up b");
-}
-
-TEST_CASE("requests to a router that has ended fail at once") {
-  world w;
-  const auto a = w.node("a");
-  w.end(a);
-  const auto answer = w.ask(a, {"b", "parrot"}, say(kinds::echo), 300s);
-  CHECK(std::holds_alternative<caf::error>(answer));
 }
 
 TEST_CASE("a refused peer that never hangs up is hung up on") {

@@ -36,7 +36,13 @@ std::string peers_up(const json& peers) {
     return "-";
   const auto up =
       std::count_if(peers.begin(), peers.end(), [](const auto& peer) { return at(peer, {"state"}) == "up"; });
-  return std::to_string(up) + "/" + std::to_string(peers.size());
+  // As runtime/suspicion.hpp counts; the nodes say so to those who subscribe from the same level on.
+  constexpr double probably_gone = 8;
+  std::string suspects;
+  for (const auto& peer : peers)
+    if (const auto& level = at(peer, {"suspicion"}); level.is_number() && level.get<double>() >= probably_gone)
+      suspects += ' ' + cell(at(peer, {"node"}));
+  return std::to_string(up) + "/" + std::to_string(peers.size()) + (suspects.empty() ? "" : ", silent:" + suspects);
 }
 
 /// Of the peers that are connected: whether their connections are encrypted.

@@ -168,6 +168,14 @@ TEST_CASE("a killed peer is gone at once, and so is what was outstanding there")
   CHECK_THAT(heard_of.next(), Catch::StartsWith("down"));
 }
 
+TEST_CASE("requests to a router that has ended fail at once") {
+  peer_process b;
+  this_node a{b.port};
+  REQUIRE(a.ask("parrot") == "hello");
+  REQUIRE(stop_and_wait(a.system, a.via.router, patience));
+  CHECK_THAT(a.ask("parrot", "hello", 300s), Catch::StartsWith("unreachable"));
+}
+
 TEST_CASE("a peer that stands still is suspected, and trusted again when it goes on") {
   peer_process b;
   this_node a{b.port};
