@@ -4,6 +4,8 @@
 #include "runtime/observed.hpp"
 #include "runtime/peer_link_inbound.hpp"
 
+#include "base/log.hpp"
+
 #include <caf/all.hpp>
 
 namespace glocal::runtime {

@@ -65,8 +65,11 @@ public:
     const auto cursors = ask_nodes(state_, state_.nodes, "/api/v1/trace/read", json{{"most", 0}}.dump());
     code_ = code_of(cursors);
     for (const auto& one : cursors)
-      if (is_edge(one))
+      if (is_edge(one)) {
         cursors_[one.node] = number(at(one.body, {"next"}));
+        lost_before_[one.node] = number(at(one.body, {"records_lost"}));
+        refused_before_[one.node] = number(at(one.body, {"ids_refused"}));
+      }
     if (cursors_.empty()) {
       complain(code_ == done ? "cluster '" + state_.cluster + "' has no edge" : "no edge answered");
       return code_ == done ? static_cast<int>(no_match) : unreachable;
@@ -135,7 +138,8 @@ public:
     if (options_.format == output::json)
       std::cout << dump({{"packets", packets_},
                          {"ended_because", ended_because_},
-                         {"steps_missed", missed_},
+                         {"steps_missed", missed_ + total(lost_)},
+                         {"ids_refused", total(refused_)},
                          {"wall_clocks", boots_.size() > 1}},
                         false);
     std::cout.flush();
@@ -143,7 +147,12 @@ public:
       std::cerr << ended_because_ << ": " << packets_.size() << (options_.drops ? " dropped" : "") << " packet"
                 << (packets_.size() == 1 ? "" : "s") << "\n";
     if (missed_ > 0)
-      complain(std::to_string(missed_) + " steps came faster than they could be read; trace fewer packets at once");
+      complain(std::to_string(missed_) + " steps gave way before they could be read; trace fewer packets at once");
+    if (const auto lost = total(lost_); lost > 0)
+      complain(std::to_string(lost) + " steps found no room in an edge's ring; trace fewer packets at once");
+    if (const auto refused = total(refused_); refused > 0)
+      complain(std::to_string(refused) +
+               " times an edge did not follow a packet that brought its id: too many a second");
     if (boots_.size() > 1)
       complain("the nodes run on several machines: times are by their wall clocks, which may disagree");
     if (was_interrupted())
@@ -163,6 +172,13 @@ private:
     const auto id = std::strtoull(cell(at(step, {"trace"})).c_str(), nullptr, 16) >> 24;
     return std::any_of(sessions_.begin(), sessions_.end(),
                        [&](const auto& session) { return (session.second & 0xff'ffff) == id; });
+  }
+
+  static std::uint64_t total(const std::map<std::string, std::uint64_t>& of) {
+    std::uint64_t sum = 0;
+    for (const auto& [node, count] : of)
+      sum += count;
+    return sum;
   }
 
   void read() {
@@ -186,7 +202,12 @@ private:
         continue;
       }
       take(one.body, node);
-      if (session != sessions_.end() && number(at(one.body, {"session", "id"})) == session->second) {
+      if (session == sessions_.end())
+        continue;
+      if (number(at(one.body, {"session", "id"})) != session->second) {
+        if (ended_because_.empty())
+          ended_because_ = "another trace took its place";
+      } else {
         if (at(one.body, {"session", "running"}) == json(true))
           ++running_;
         else if (ended_because_.empty())
@@ -199,6 +220,13 @@ private:
     missed_ += number(at(page, {"missed"}));
     cursors_[node] = number(at(page, {"next"}));
     boots_.insert(cell(at(page, {"clock", "boot"})));
+    // Since the trace began; what an edge counted before a restart does not count.
+    const auto since = [&](const char* counter, const std::map<std::string, std::uint64_t>& before) {
+      const auto now = number(at(page, {counter})), then = before.contains(node) ? before.at(node) : 0;
+      return now > then ? now - then : 0;
+    };
+    lost_[node] = since("records_lost", lost_before_);
+    refused_[node] = since("ids_refused", refused_before_);
     const auto to_wall = static_cast<std::int64_t>(number(at(page, {"clock", "unix_ns"}))) -
                          static_cast<std::int64_t>(number(at(page, {"clock", "monotonic_ns"})));
     for (auto step : list(at(page, {"steps"}))) {
@@ -270,6 +298,8 @@ private:
   const node::cluster_state& state_;
   int code_ = done;
   std::map<std::string, std::uint64_t> cursors_, sessions_;
+  /// Counters of edges: before the trace, and since it began.
+  std::map<std::string, std::uint64_t> lost_before_, refused_before_, lost_, refused_;
   std::map<std::string, packet> seen_;
   std::set<std::string> boots_;
   json packets_ = json::array();

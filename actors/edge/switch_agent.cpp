@@ -69,7 +69,7 @@ caf::behavior switch_agent::make_behavior() {
       send(actor, agent_started{});
   drain();
   if (settings_.traces->last_session().is_running) // begun by a former agent
-    delayed_send(this, std::chrono::seconds{1}, runtime::sweep_atom_v);
+    await_trace_tick();
   return caf::message_handler{
       [this](runtime::wake_atom) { drain(); },
       [this](runtime::tick_atom) { refresh(); },

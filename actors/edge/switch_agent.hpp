@@ -114,6 +114,7 @@ private:
     std::chrono::steady_clock::time_point asked;
   };
   [[nodiscard]] caf::result<std::uint64_t> begin(const begin_trace& wanted);
+  void await_trace_tick();
   void look_after_trace();
   void drain_traces();
   void file(const dataplane::trace_record& record);
@@ -164,7 +165,7 @@ private:
   /// Holds of traced packets whose answers are outstanding; the oldest give way.
   std::map<dataplane::hold_id, dataplane::trace_id> traced_holds_;
   std::map<dataplane::trace_id, std::shared_ptr<foretelling>> foretold_;
-  dataplane::trace_id last_probe_ = 0;
+  bool trace_tick_awaited_ = false;
   tally tally_;
 };
 

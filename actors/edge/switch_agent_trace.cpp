@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 // The switch agent's part in tracing: sessions, the switch's records in words, and what would become of a packet.
 
@@ -72,15 +73,19 @@ caf::result<std::uint64_t> switch_agent::begin(const begin_trace& wanted) {
   session.id = std::uint64_t{entropy() & 0xfff'ffff} << 24 | session.id_prefix;
   session.drops_only = wanted.drops_only;
   session.anywhere = wanted.anywhere;
-  const auto was_running = book.last_session().is_running;
   book.begin_session({session.id, true, {}, session.until_ns, nanoseconds(now)});
   submit(order);
-  if (!was_running)
-    delayed_send(this, trace_tick, runtime::sweep_atom_v);
+  await_trace_tick();
   return session.id;
 }
 
+void switch_agent::await_trace_tick() {
+  if (!std::exchange(trace_tick_awaited_, true))
+    delayed_send(this, trace_tick, runtime::sweep_atom_v);
+}
+
 void switch_agent::look_after_trace() {
+  trace_tick_awaited_ = false;
   const auto session = settings_.traces->last_session();
   if (!session.is_running)
     return;
@@ -88,7 +93,7 @@ void switch_agent::look_after_trace() {
   const auto patience = std::chrono::nanoseconds{trace_reader_patience};
   const bool is_over = now >= session.until_ns;
   if (!is_over && now < session.read_at_ns + static_cast<std::uint64_t>(patience.count())) {
-    delayed_send(this, trace_tick, runtime::sweep_atom_v);
+    await_trace_tick();
     return;
   }
   settings_.traces->end_session(session.id, is_over ? "time over" : "its reader went away");
@@ -228,7 +233,9 @@ caf::result<foretold_walk> switch_agent::foretell(const foretell_packet& questio
   for (const auto& attachment : settings_.attachments)
     if (attachment.port == packet.in_port)
       packet.tenant = attachment.tenant;
-  packet.trace = last_probe_ = last_probe_ % 0xff'ffff + 1; // below every id a session gives
+  // No other edge can guess it, and so put records of its packets among ours.
+  std::random_device entropy;
+  packet.trace = (trace_id{entropy() & 0xffff} << 32 | entropy()) | 1;
   about->promise = make_response_promise<walk_promise>();
   foretold_[packet.trace] = about;
   submit(probe{packet.trace, packet.in_port, make_probe_frame(question.fields)});

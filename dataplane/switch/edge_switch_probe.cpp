@@ -1,7 +1,7 @@
 #include "dataplane/switch/edge_switch.hpp"
 
 // What would become of a packet: the questions the pipeline asks, in its order, and none of what it does. Whatever the
-// pipeline learns to ask has to be asked here too; edge_switch_trace_test.cpp compares the two.
+// pipeline learns to ask has to be asked here too; edge_switch_probe_test.cpp compares the two.
 
 namespace glocal::dataplane {
 

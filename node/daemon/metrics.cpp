@@ -75,6 +75,11 @@ void add_edge(exposition& out, const status_sources& node) {
       counted.flows_resteered);
   one("glocal_edge_commands_refused_total", "counter", "Commands that named what is not there.",
       counted.commands_refused);
+  one("glocal_edge_traces_begun_total", "counter", "Packets traced from this edge on.", counted.traces_begun);
+  one("glocal_edge_trace_records_lost_total", "counter", "Steps of traced packets that found no room.",
+      counted.trace_records_lost);
+  one("glocal_edge_trace_ids_refused_total", "counter", "Traced packets of other edges that came too fast to follow.",
+      counted.trace_ids_refused);
   summary(out, "glocal_edge_setup_latency_seconds", "From a flow's first packet to its entries in the table.",
           counted.setup_latency);
   summary(out, "glocal_edge_first_packet_delay_seconds", "From a flow's first packet until it is on its way.",
