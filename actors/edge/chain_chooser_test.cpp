@@ -138,7 +138,8 @@ TEST_CASE("equal chains begin with equal path ids, which are even and inside 24 
 
 TEST_CASE("a choice explains itself, and a copy foretells it") {
   chain_chooser chooser{policy::kind::least_loaded, {"firewall"}, "sub-edge", 7};
-  chooser.update({"firewall", {{"fw-1", "dc1", {}, 3, 10}, {"fw-2", "dc1", {}, 1, 20}, {"fw-3", "dc2", {}, 2, 30}}});
+  chooser.update(model::class_digest{
+      "firewall", {{"fw-1", "dc1", {}, 3, 10}, {"fw-2", "dc1", {}, 1, 20}, {"fw-3", "dc2", {}, 2, 30}}});
   for (int i = 0; i < 20; ++i) {
     auto copy = chooser;
     chain_chooser::explanation why;

@@ -91,22 +91,24 @@ expected<chosen_chain, missing_class> chain_planner::choose(const flow_request& 
       return unexpected{missing_class{i}};
   chosen_chain out;
   out.size = layers_.size();
-  refresh_links();
-  if (!price_.free())
-    for (std::size_t j = 0; j < layers_.back().size(); ++j)
-      egress_[j] = flow.egress == unknown_edge ? 0 : link_cost(layers_.back().edge(j), flow.egress);
-  for (std::size_t i = 0; i < layers_.size(); ++i)
-    pricing_->offer(i, layers_[i], flow, random_, costs_[i]);
-  const auto all = problem();
   out.reused = reuse(flow, out);
-  if (!out.reused) {
+  if (out.reused) {
+    // The policy was not asked: nobody's turn passes and nothing has a price.
+    for (auto& costs : costs_)
+      costs.fill(not_offered);
+  } else {
+    refresh_links();
+    if (!price_.free())
+      for (std::size_t j = 0; j < layers_.back().size(); ++j)
+        egress_[j] = flow.egress == unknown_edge ? 0 : link_cost(layers_.back().edge(j), flow.egress);
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+      pricing_->offer(i, layers_[i], flow, random_, costs_[i]);
     disturb();
+    const auto all = problem();
     out.candidates = cheapest_path(all).nodes;
+    out.cost = cost_of(all, out.candidates);
     remember(flow, out);
   }
-  // A reused chain may hold candidates that the policy would not offer now: then there is no price.
-  const auto cost = cost_of(all, out.candidates);
-  out.cost = cost < not_offered ? cost : 0;
   for (std::size_t i = 0; i < out.size; ++i)
     layers_[i].count(out.candidates[i]);
   return out;

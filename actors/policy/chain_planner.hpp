@@ -21,7 +21,7 @@ namespace glocal::policy {
 struct chosen_chain {
   std::size_t size = 0;
   std::array<std::uint8_t, max_layers> candidates{};
-  /// In the policy's currency; 0 for a reused chain that the policy would not offer now.
+  /// In the policy's currency; 0 for a reused chain.
   float cost = 0;
   /// A similar flow's chain was taken over.
   bool reused = false;
