@@ -19,8 +19,8 @@ public:
   [[nodiscard]] expected<void, std::string> open(byte_view wire, bytes& plain) override {
     while (true) {
       // Plaintext is shorter than the records it comes in; a record's begin may have come before.
-      const auto before = plain.size();
-      plain.resize(before + wire.size() + record_bytes);
+      const auto before = plain.size(), room = wire.size() + record_bytes;
+      plain.resize(before + room);
       const auto opened = session_.receive(wire, std::span{plain}.subspan(before), pending_);
       if (!opened) {
         plain.resize(before);
@@ -29,7 +29,7 @@ public:
         return unexpected{opened.error().text};
       }
       plain.resize(before + opened->size());
-      if (opened->empty())
+      if (opened->size() < room)
         return {};
     }
   }
