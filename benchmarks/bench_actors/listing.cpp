@@ -99,7 +99,6 @@ std::vector<row> measure_listing(std::size_t actors, unsigned runs, const std::s
   const run_directory directory;
   runtime::system_options options;
   options.node = node_name;
-  options.network = false;
   runtime::system_config config{options};
   caf::actor_system system{config};
   std::vector<caf::actor> alive;

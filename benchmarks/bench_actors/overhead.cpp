@@ -105,7 +105,6 @@ double trace_point_ns(std::size_t rounds) {
 std::vector<row> measure_overhead(std::size_t messages, unsigned runs) {
   runtime::system_options options;
   options.node = "bench";
-  options.network = false;
   options.worker_threads = 1; // both players on one worker: what is measured is the message, not the hand-over
   runtime::system_config config{options};
   caf::actor_system system{config};

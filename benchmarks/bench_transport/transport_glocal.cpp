@@ -180,7 +180,7 @@ struct flooder : observed_actor {
     return {[this](tick_atom) {
       for (std::size_t i = 0; i < turn && sent < total; ++i, ++sent) {
         cast(this, via, there, message);
-        request(this, via, there, message)
+        runtime::request(this, via, there, message)
             .then([this](const wire_message&) { ended(); }, [this](const caf::error&) { ended(); });
       }
       if (sent < total)

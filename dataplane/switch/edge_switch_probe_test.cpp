@@ -26,6 +26,12 @@ steps probed(bench& at, port_id port, const char* tuple, std::uint8_t flags = tc
   return out;
 }
 
+std::string received(port_id port, std::string_view tuple) {
+  auto out = "received port " + std::to_string(port) + ' ';
+  out.append(tuple);
+  return out;
+}
+
 } // namespace
 
 TEST_CASE("a probe says what the switch then does, and changes nothing") {
@@ -102,16 +108,14 @@ TEST_CASE("a probe goes by what a flow's entries would be made anew for") {
   it.receive(host, request().build());
   decide(it, it.packet_ins().at(0), elsewhere());
   it.order(set_path{here()});
-  CHECK(probed(it, host, forward_flow, tcp_flag::ack) == steps{std::string{"received port 0 "} + forward_flow,
-                                                               "hit on_path 100/0", "path_step 100/0 of 1 port 2",
-                                                               "sent port 2"});
+  CHECK(probed(it, host, forward_flow, tcp_flag::ack) ==
+        steps{received(0, forward_flow), "hit on_path 100/0", "path_step 100/0 of 1 port 2", "sent port 2"});
 }
 
 TEST_CASE("a probe that is no packet is answered too") {
   edge it;
   CHECK(probed(it, 9, forward_flow) == steps{"dropped unknown_port"});
-  CHECK(probed(it, under, forward_flow) ==
-        steps{std::string{"received port 1 "} + forward_flow, "dropped unexpected_on_underlay"});
+  CHECK(probed(it, under, forward_flow) == steps{received(1, forward_flow), "dropped unexpected_on_underlay"});
   it.order(probe{0x42, host, std::vector<std::byte>(3)});
   CHECK(texts(it) == steps{"dropped truncated_ethernet", "probe ended"});
   it.order(probe{0x42, host, std::vector<std::byte>(20)});

@@ -35,12 +35,12 @@ int main(int argc, char** argv) {
   const auto names = std::make_shared<directory>();
   const auto silence = std::chrono::milliseconds{argc > 1 ? std::atoi(argv[1]) : 60'000};
   const auto made = spawn_tcp_transport(
-      system, {.self = {"b", "test", 1}, .limits = test::process_limits(silence), .directory = names});
+      system, {.self = {"b", "test", 1}, .limits = runtime::test::process_limits(silence), .directory = names});
   if (!made) {
     std::cerr << made.error() << '\n';
     return 1;
   }
-  names->add("parrot", system.spawn<test::parrot>());
+  names->add("parrot", system.spawn<runtime::test::parrot>());
   names->add("stalled", system.spawn<stalled>());
   std::cout << made->port << std::endl;
   glocal::test::wait_for_parent();

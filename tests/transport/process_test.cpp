@@ -3,6 +3,7 @@
 
 #include "runtime/tcp_transport.hpp"
 
+#include "runtime/flow_control.hpp"
 #include "runtime/sockets.hpp"
 #include "runtime/test_actors.hpp"
 #include "tests/support/child_process.hpp"
