@@ -4,7 +4,7 @@ namespace glocal::runtime {
 
 bool outbox::append(std::vector<char>&& frames) {
   const std::scoped_lock lock{mutex_};
-  queued_.fetch_add(frames.size(), std::memory_order_relaxed);
+  add(appended_, frames.size());
   if (pending_.empty())
     pending_ = std::move(frames);
   else

@@ -36,8 +36,7 @@ public:
   [[nodiscard]] bool append(const frame_header& header, byte_view payload) {
     const std::scoped_lock lock{mutex_};
     append_frame(pending_, header, payload);
-    queued_.store(queued_.load(std::memory_order_relaxed) + frame_header_bytes + payload.size(),
-                  std::memory_order_relaxed);
+    add(appended_, frame_header_bytes + payload.size());
     return !std::exchange(claimed_, true);
   }
   /// Frames that were encoded before.
@@ -46,7 +45,11 @@ public:
   [[nodiscard]] bool claim();
 
   /// Bytes appended and not written.
-  [[nodiscard]] std::size_t queued() const noexcept { return queued_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t queued() const noexcept {
+    // In this order: what was written was appended before.
+    const auto taken = taken_.load(std::memory_order_acquire);
+    return static_cast<std::size_t>(appended_.load(std::memory_order_relaxed) - taken);
+  }
 
   /// Writes by `write(byte_view) -> std::ptrdiff_t`: bytes taken, fewer than given when it would block, negative when
   /// broken. It is called at least once, with nothing if there is nothing. REQUIRES: the caller is responsible.
@@ -71,7 +74,7 @@ public:
       if (taken < 0)
         return outcome::broken;
       written_ += static_cast<std::size_t>(taken);
-      queued_.fetch_sub(static_cast<std::size_t>(taken), std::memory_order_relaxed);
+      add(taken_, static_cast<std::uint64_t>(taken));
       if (static_cast<std::size_t>(taken) < rest.size())
         return outcome::blocked;
     }
@@ -86,12 +89,18 @@ private:
       buffer.shrink_to_fit();
   }
 
+  // Totals with one writer at a time each, who needs no read-modify-write: `appended_` under `mutex_`, `taken_` of who
+  // is responsible. One counter that both change would need one, or lose a change.
+  static void add(std::atomic<std::uint64_t>& total, std::uint64_t bytes) noexcept {
+    total.store(total.load(std::memory_order_relaxed) + bytes, std::memory_order_release);
+  }
+
   std::mutex mutex_;
   std::vector<char> pending_;
   bool claimed_ = false;
   /// `write` is to be called once more.
   bool attention_ = false;
-  std::atomic<std::size_t> queued_{0};
+  std::atomic<std::uint64_t> appended_{0}, taken_{0};
   // Of who is responsible.
   std::vector<char> writing_;
   std::size_t written_ = 0;
