@@ -57,8 +57,8 @@ public:
   tls_session& operator=(tls_session&&) noexcept;
   ~tls_session();
 
-  /// Consumes `wire` from its front and gives the next plaintext, in `scratch`; empty when `wire` is used up and
-  /// nothing more is to be had. Appends to `out` what has to be sent: handshake, alerts.
+  /// Consumes `wire` from its front and gives the next plaintext, in `scratch`; when that is not full, `wire` is used
+  /// up and nothing more is to be had. Appends to `out` what has to be sent: handshake, alerts.
   /// @error the connection is of no more use. Cost: copies each byte twice, decryption about 0.3 ns a byte.
   /// REQUIRES: `scratch` is not empty; 16 KiB or more hold a whole record.
   [[nodiscard]] expected<byte_view, tls_error> receive(byte_view& wire, std::span<std::byte> scratch, bytes& out);
