@@ -2,7 +2,7 @@
 
 #include "benchmarks/bench_classify/peer.hpp"
 #include "benchmarks/bench_classify/rule_set.hpp"
-#include "dataplane/classify/rule_table.hpp"
+#include "dataplane/classify/rule_file.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -26,7 +26,7 @@ double seconds_since(clock::time_point begin) {
 
 struct arguments {
   std::size_t rules = 10'000;
-  std::string shape = "isp", trace = "uniform", kernel;
+  std::string shape = "isp", trace = "uniform", kernel, file;
   std::size_t burst = max_classify_burst, packets = 0;
   double max_rule_bytes = 200;
   std::uint64_t seed = 1;
@@ -341,6 +341,28 @@ int run(const arguments& wanted) {
   const auto line_rate = random_lines_per_s(std::max<std::size_t>(tested->bytes(), 4096), 3);
   out["random_lines_per_s"] = line_rate;
   out["efficiency"] = rate * lines / line_rate;
+  if (!wanted.file.empty()) {
+    begin = clock::now();
+    const auto saved = save_rules(*tested, wanted.file);
+    out["save_s"] = seconds_since(begin);
+    tested.reset();
+    begin = clock::now();
+    if (!saved) {
+      std::cerr << "bench_classify: " << saved.error().message << '\n';
+      return 1;
+    }
+    auto read = load_rules(wanted.file, options);
+    out["read_s"] = seconds_since(begin);
+    if (!read) {
+      std::cerr << "bench_classify: " << read.error().message << '\n';
+      return 1;
+    }
+    if (const auto ready = read->finish(); !ready) {
+      std::cerr << "bench_classify: " << wanted.file << ": " << to_string(ready.error().what) << '\n';
+      return 1;
+    }
+    out["ready_from_file_s"] = seconds_since(begin);
+  }
   tested.reset();
   if (wanted.updates_per_s > 0) {
     forest_classifier::loader again{options};
@@ -390,6 +412,7 @@ int main(int argc, char** argv) {
   app.add_option("--packets", wanted.packets, "Packets of the trace; 0: four for each rule, 64 Ki to 4 Mi");
   app.add_option("--max-rule-bytes", wanted.max_rule_bytes, "Memory a rule may take")->capture_default_str();
   app.add_option("--forest", wanted.forest, "KEY=VALUE instead of tuning: leaf copies load open kept root inner split");
+  app.add_option("--file", wanted.file, "Saves the rules there, reads them back and says how long both take");
   app.add_option("--kernel", wanted.kernel, "avx512, avx2, avx2-without-pext or baseline");
   app.add_option("--seed", wanted.seed, "Of rules and packets")->capture_default_str();
   app.add_option("--runs", wanted.runs, "Runs the median is taken of")

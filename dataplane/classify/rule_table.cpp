@@ -124,6 +124,9 @@ std::optional<rule_id> rule_table::take_id() {
     return {};
   if (!forest_->outcomes_.grow((std::size_t{next_id_} + 1) * sizeof(rule_outcome)))
     return {};
+  for (auto* one : readers_)
+    if (one->counts_rules() && !one->make_room(std::size_t{next_id_} + 1))
+      return {};
   return next_id_++;
 }
 
@@ -330,7 +333,7 @@ rule_counters rule_table::raw_counters(rule_id id) const {
   if (const auto left = left_by_readers_.find(id); left != left_by_readers_.end())
     out = left->second;
   for (const auto* one : readers_) {
-    if (one->counters_.size() < (std::size_t{id} + 1) * sizeof(rule_counters))
+    if (id >= one->room_.load(std::memory_order_relaxed))
       continue;
     auto* of = reinterpret_cast<std::uint64_t*>(one->counters_.data()) + std::size_t{2} * id;
     out += {__atomic_load_n(of, __ATOMIC_RELAXED), __atomic_load_n(of + 1, __ATOMIC_RELAXED)};
@@ -353,7 +356,7 @@ std::unique_ptr<rule_table::reader> rule_table::add_reader() {
 
 rule_table::reader::~reader() {
   const auto* counted = reinterpret_cast<const rule_counters*>(counters_.data());
-  for (rule_id id = 0; id < table_.next_id_ && (std::size_t{id} + 1) * sizeof(rule_counters) <= counters_.size(); ++id)
+  for (rule_id id = 0; id < std::min<std::size_t>(table_.next_id_, room_.load(std::memory_order_relaxed)); ++id)
     if (counted[id] != rule_counters{})
       table_.left_by_readers_[id] += counted[id];
   std::erase(table_.readers_, this);
@@ -384,19 +387,26 @@ void rule_table::reader::lookup(std::span<const packet_fields> keys, std::span<r
   table_.forest_->lookup_in(plane_, keys, out);
 }
 
-bool rule_table::reader::room_for_counters() {
+bool rule_table::reader::count_rules() {
   if (counters_.data() == nullptr) {
     auto reserved = huge_memory::reserve(max_rules * sizeof(rule_counters));
     if (!reserved)
       return false;
     counters_ = std::move(*reserved);
   }
-  return counters_.grow(std::max<std::size_t>(1, std::size_t{table_.next_id_} * 9 / 8 + 1024) * sizeof(rule_counters));
+  return make_room(std::max<std::size_t>(table_.next_id_, 1));
+}
+
+bool rule_table::reader::make_room(std::size_t rules) {
+  if (rules <= room_.load(std::memory_order_relaxed))
+    return true;
+  if (!counters_.grow(rules * sizeof(rule_counters)))
+    return false;
+  room_.store(counters_.size() / sizeof(rule_counters), std::memory_order_release);
+  return true;
 }
 
 void rule_table::reader::count(rule_id id, std::uint32_t bytes) noexcept {
-  if ((std::size_t{id} + 1) * sizeof(rule_counters) > counters_.size())
-    return;
   auto* of = reinterpret_cast<std::uint64_t*>(counters_.data()) + std::size_t{2} * id;
   // One thread writes them: no locked instruction is needed.
   __atomic_store_n(of, __atomic_load_n(of, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);

@@ -145,15 +145,21 @@ public:
   void count(rule_id id, std::uint32_t bytes) noexcept;
   void end() noexcept { state_.store(0, std::memory_order_release); }
 
-  /// Makes room for the counters of all rules there may be; 16 bytes each, taken as they are used.
-  [[nodiscard]] bool room_for_counters();
+  /// Makes room for counters, 16 bytes a rule; from now on adding a rule makes room here too, or is refused. By the
+  /// writer's thread. False where there is no memory.
+  [[nodiscard]] bool count_rules();
+  [[nodiscard]] bool counts_rules() const noexcept { return room_.load(std::memory_order_relaxed) > 0; }
 
 private:
   friend class rule_table;
   explicit reader(rule_table& table) : table_{table} {}
 
+  [[nodiscard]] bool make_room(std::size_t rules);
+
   rule_table& table_;
   huge_memory counters_;
+  /// Rules there is a counter for. Raised by the writer before there is a rule that needs it.
+  std::atomic<std::size_t> room_{0};
   unsigned plane_ = 0;
   /// The generation of the burst under way, 0 between bursts. Alone on its line: only its thread writes it.
   alignas(64) std::atomic<std::uint64_t> state_{0};

@@ -130,8 +130,8 @@ TEST_CASE("counters follow a rule through modifications and start anew for the n
   const auto one = make_rule("dst=10.0.0.1", 9, 2);
   const auto table = std::move(rule_table::make(std::vector{one})).value();
   auto first = table->add_reader(), second = table->add_reader();
-  REQUIRE(first->room_for_counters());
-  REQUIRE(second->room_for_counters());
+  REQUIRE(first->count_rules());
+  REQUIRE(second->count_rules());
   first->count(0, 100);
   second->count(0, 50);
   CHECK(table->counters(0) == rule_counters{2, 150});
@@ -145,6 +145,16 @@ TEST_CASE("counters follow a rule through modifications and start anew for the n
   const auto next = table->apply(std::vector<rule_change>{{kind::add, make_rule("dst=10.0.0.2", 9)}}).value();
   CHECK(next[0] == 0);
   CHECK(table->counters(0) == rule_counters{});
+  // However many come, each has its counter.
+  std::vector<rule_change> many;
+  for (std::uint32_t i = 0; i < 10'000; ++i) {
+    rule one_of_many;
+    one_of_many.match.source = ip_prefix::make(ip_address::v4(0x0b00'0000 + i), 32);
+    many.push_back({kind::add, one_of_many});
+  }
+  const auto last = table->apply(many).value().back();
+  first->count(last, 9);
+  CHECK(table->counters(last) == rule_counters{1, 9});
 }
 
 TEST_CASE("replace makes the table hold just the rules given") {
@@ -266,7 +276,7 @@ TEST_CASE("readers see all of a transaction or nothing of it") {
   std::vector<std::unique_ptr<rule_table::reader>> readers;
   for (int i = 0; i < 2; ++i) {
     readers.push_back(table->add_reader());
-    REQUIRE(readers.back()->room_for_counters());
+    REQUIRE(readers.back()->count_rules());
   }
   std::vector<std::thread> threads;
   for (auto& reader : readers)
