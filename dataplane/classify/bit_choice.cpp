@@ -28,9 +28,10 @@ public:
         return;
     }
   }
-  [[nodiscard]] std::uint64_t operator[](unsigned bit) const noexcept {
+  /// The count of one bit when no more than `added` were added: most groups are small, and so few planes matter.
+  [[nodiscard]] std::uint64_t count(unsigned bit, std::size_t added) const noexcept {
     std::uint64_t out = 0;
-    for (std::size_t p = 0; p < planes_.size(); ++p)
+    for (std::size_t p = 0; added >> p != 0; ++p)
       out |= (planes_[p] >> bit & 1) << p;
     return out;
   }
@@ -136,7 +137,8 @@ private:
       for (auto left = candidates_[w]; left != 0; left &= left - 1) {
         const auto bit = static_cast<unsigned>(std::countr_zero(left));
         const bool both = ((seen_ones & seen_zeros) >> bit & 1) != 0;
-        const auto one = static_cast<double>(ones[bit]), zero = static_cast<double>(zeros[bit]);
+        const auto one = static_cast<double>(ones.count(bit, end - begin)),
+                   zero = static_cast<double>(zeros.count(bit, end - begin));
         const auto at = w * 64 + bit;
         if (both)
           separated_[at] += one * zero;

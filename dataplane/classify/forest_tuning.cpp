@@ -98,7 +98,7 @@ public:
 
   void tune() {
     // What matters most first; each step keeps what was best before it.
-    for (const auto copies : {1.25, 4.0, 16.0, 64.0})
+    for (const auto copies : {1.25, 4.0, 16.0, 64.0, 256.0})
       for (const auto load : {1.0, 8.0})
         for (const auto open : {0.02, 0.5})
           consider([&](auto& one) {
