@@ -333,7 +333,13 @@ private:
 } // namespace
 
 in_memory_network::in_memory_network() : state_{std::make_shared<state>()} {}
-in_memory_network::~in_memory_network() = default;
+/// Routers that were killed have not left: their connections hold the state that holds them.
+in_memory_network::~in_memory_network() {
+  state::pipes open;
+  const std::scoped_lock lock{state_->mutex};
+  state_->members.clear();
+  open.swap(state_->open);
+}
 
 transport in_memory_network::spawn_router(caf::actor_system& system, const transport_identity& self,
                                           std::shared_ptr<directory> actors, const transport_limits& limits) {
