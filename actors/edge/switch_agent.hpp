@@ -60,6 +60,8 @@ public:
                caf::actor store_client, std::shared_ptr<runtime::directory> directory);
 
   caf::behavior make_behavior() override;
+  /// Who waits for an answer may hold this actor.
+  void on_exit() override { foretold_.clear(); }
   [[nodiscard]] runtime::state_entries state_summary() const override;
 
 private:
