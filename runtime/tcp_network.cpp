@@ -141,10 +141,8 @@ void tcp_network::handle_posts() {
     for (const auto& one : posts_.flushes)
       flush(one);
     for (const auto& [one, reason] : posts_.closes)
-      if (one->at != stage::ended && one->at != stage::closing) {
-        drop(one);
-        lose(one, reason);
-      }
+      if (one->at != stage::ended && one->at != stage::closing)
+        end(one, reason);
   }
 }
 
@@ -242,8 +240,7 @@ void tcp_network::end_by_filter(const connection_ptr& one, const std::string& re
   ++(one->at == stage::established ? context_.invalid_frames : context_.refusals);
   spdlog::warn("router/{}: no connection with {}: {}", context_.self.node,
                one->node.empty() ? one->remote_address() : one->node, reason);
-  drop(one);
-  lose(one, reason);
+  end(one, reason);
 }
 
 bool tcp_network::on_frames(const connection_ptr& one, byte_view run) {
@@ -296,19 +293,23 @@ void tcp_network::lose(const connection_ptr& one, const std::string& reason) {
   board_.link(one->node).lost(reason);
 }
 
-void tcp_network::on_ended(const connection_ptr& one, std::string why) {
-  const auto before = one->at;
+/// In this order: a peer that sees the end finds us without it.
+void tcp_network::end(const connection_ptr& one, const std::string& reason) {
+  lose(one, reason);
   drop(one);
-  if (before == stage::established)
-    return lose(one, "connection closed by " + one->node + (why.empty() ? "" : ": " + why));
-  if (before != stage::greeting)
-    return;
+}
+
+void tcp_network::on_ended(const connection_ptr& one, std::string why) {
+  if (one->at == stage::established)
+    return end(one, "connection closed by " + one->node + (why.empty() ? "" : ": " + why));
+  if (one->at != stage::greeting)
+    return drop(one);
   address_of_peer to;
   {
     const std::scoped_lock lock{address_mutex_};
     to = addresses_[one->node];
   }
-  lose(one, "no connection to " + to.host + ':' + std::to_string(to.port) + (why.empty() ? "" : ": " + why));
+  end(one, "no connection to " + to.host + ':' + std::to_string(to.port) + (why.empty() ? "" : ": " + why));
 }
 
 void tcp_network::end_invalid(const connection_ptr& one, const std::string& reason) {
@@ -317,8 +318,7 @@ void tcp_network::end_invalid(const connection_ptr& one, const std::string& reas
   ++context_.invalid_frames;
   spdlog::warn("router/{}: closed the connection with {}: {}", context_.self.node,
                one->node.empty() ? one->remote_address() : one->node, reason);
-  drop(one);
-  lose(one, reason);
+  end(one, reason);
 }
 
 // -- hellos -----------------------------------------------------------------------------------------------------------
@@ -348,8 +348,7 @@ bool tcp_network::on_first_frame(const connection_ptr& one, const frame_header& 
     ++context_.refusals;
     spdlog::warn("router/{}: {} refused us: {}", context_.self.node,
                  one->node.empty() ? one->remote_address() : one->node, reason);
-    drop(one);
-    lose(one, "refused: " + reason);
+    end(one, "refused: " + reason);
     return false;
   }
   const auto theirs =
@@ -376,11 +375,11 @@ bool tcp_network::on_first_frame(const connection_ptr& one, const frame_header& 
       return false;
     }
     const bool was_up = other->at == stage::established;
-    drop(other);
     current_.erase(found);
     // What waits for one that was only being made goes by this one.
     if (was_up)
       link.lost("replaced by a new connection");
+    drop(other);
   }
   establish(one, link, *theirs);
   return true;
@@ -464,8 +463,7 @@ void tcp_network::look_after(const connection_ptr& one, time_point now) {
   const auto& limits = context_.limits;
   if (one->at == stage::established) {
     if (now - one->last_heard > limits.silence_limit) {
-      drop(one);
-      return lose(one, "silent for " + std::to_string(limits.silence_limit.count()) + " ms");
+      return end(one, "silent for " + std::to_string(limits.silence_limit.count()) + " ms");
     }
     one->link->judge(now);
     // Also when there is other traffic: what the peer learns of our regularity it learns from these.
@@ -474,10 +472,9 @@ void tcp_network::look_after(const connection_ptr& one, time_point now) {
       say(one, control_kinds::heartbeat);
     }
   } else if (one->at != stage::ended && now >= one->deadline) {
-    const bool waiting = one->at != stage::closing;
-    drop(one);
-    if (waiting && one->dialled)
+    if (one->at != stage::closing && one->dialled)
       lose(one, "no hello within " + std::to_string(limits.connect_timeout.count()) + " ms");
+    drop(one);
   }
 }
 

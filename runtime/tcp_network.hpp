@@ -62,6 +62,7 @@ private:
   /// Takes it out of service at once.
   void drop(const connection_ptr& one);
   void lose(const connection_ptr& one, const std::string& reason);
+  void end(const connection_ptr& one, const std::string& reason);
   void end_invalid(const connection_ptr& one, const std::string& reason);
   /// The filter gave up, and `reason` is what it says.
   void end_by_filter(const connection_ptr& one, const std::string& reason);
