@@ -14,12 +14,15 @@
 // window per pair of actors, has no bound that does not grow with the number of actors.
 
 #include "base/bytes.hpp"
+#include "runtime/buffer_pool.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
+#include <vector>
 
 namespace glocal::runtime {
 
@@ -106,23 +109,30 @@ private:
 /// Frames that were read together; messages are slices of it. What it counts is handled when it ends.
 class received_run {
 public:
-  /// Copies `run`. Cost: one allocation and one copy for all of its messages.
-  explicit received_run(byte_view run) : raw_(run.begin(), run.end()) {}
+  /// Copies `run`. Cost: one copy and at most one allocation for all of its messages.
+  explicit received_run(byte_view run) {
+    // A buffer is for what fills it: a small message that waits must not hold a large one.
+    if (run.size() > buffer_pool::buffer_bytes / 2 && run.size() <= buffer_pool::buffer_bytes)
+      raw_ = buffer_pool::shared().take();
+    const auto* begin = reinterpret_cast<const char*>(run.data());
+    raw_.assign(begin, begin + run.size());
+  }
   ~received_run() {
+    buffer_pool::shared().give(std::move(raw_));
     if (window_)
       window_->handled(cost_);
   }
   received_run(const received_run&) = delete;
   received_run& operator=(const received_run&) = delete;
 
-  [[nodiscard]] byte_view view() const noexcept { return raw_; }
+  [[nodiscard]] byte_view view() const noexcept { return std::as_bytes(std::span{raw_}); }
   void count(std::shared_ptr<receive_window> window, std::uint64_t cost) noexcept {
     window_ = std::move(window);
     cost_ = cost;
   }
 
 private:
-  const bytes raw_;
+  std::vector<char> raw_;
   std::shared_ptr<receive_window> window_;
   std::uint64_t cost_ = 0;
 };

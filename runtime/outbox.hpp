@@ -9,10 +9,12 @@
 // Invariants: at most one thread is responsible at a time; bytes leave in the order they were appended.
 // Threading: thread-safe. Free of CAF and sockets.
 
+#include "runtime/buffer_pool.hpp"
 #include "runtime/frame.hpp"
 
 #include <atomic>
 #include <cstddef>
+#include <deque>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -35,8 +37,9 @@ public:
   /// @return true when the caller is now responsible.
   [[nodiscard]] bool append(const frame_header& header, byte_view payload) {
     const std::scoped_lock lock{mutex_};
-    append_frame(pending_, header, payload);
-    add(appended_, frame_header_bytes + payload.size());
+    const auto size = frame_header_bytes + payload.size();
+    append_frame(piece_with_room(size), header, payload);
+    add(appended_, size);
     return !std::exchange(claimed_, true);
   }
   /// Frames that were encoded before.
@@ -59,13 +62,16 @@ public:
     for (bool first = true;; first = false) {
       if (written_ == writing_.size()) {
         const std::scoped_lock lock{mutex_};
-        recycle(writing_);
+        recycle(std::exchange(writing_, {}));
         written_ = 0;
         if (pending_.empty() && !first && !std::exchange(attention_, false)) {
           claimed_ = false;
           return outcome::empty;
         }
-        std::swap(pending_, writing_);
+        if (!pending_.empty()) {
+          writing_ = std::move(pending_.front());
+          pending_.pop_front();
+        }
       }
       if (rounds-- == 0)
         return outcome::more;
@@ -81,13 +87,12 @@ public:
   }
 
 private:
-  /// What a flood left behind is given back.
-  static constexpr std::size_t max_kept_bytes = std::size_t{1} << 20;
-  static void recycle(std::vector<char>& buffer) {
-    buffer.clear();
-    if (buffer.capacity() > max_kept_bytes)
-      buffer.shrink_to_fit();
-  }
+  /// Frames that are written together. They are never moved: one buffer for all that waits would grow under a flood by
+  /// copying itself.
+  static constexpr std::size_t piece_bytes = buffer_pool::buffer_bytes;
+
+  [[nodiscard]] std::vector<char>& piece_with_room(std::size_t size);
+  void recycle(std::vector<char>&& piece);
 
   // Totals with one writer at a time each, who needs no read-modify-write: `appended_` under `mutex_`, `taken_` of who
   // is responsible. One counter that both change would need one, or lose a change.
@@ -96,7 +101,9 @@ private:
   }
 
   std::mutex mutex_;
-  std::vector<char> pending_;
+  std::deque<std::vector<char>> pending_;
+  /// For the next message on an idle connection; as large as such messages were.
+  std::vector<char> spare_;
   bool claimed_ = false;
   /// `write` is to be called once more.
   bool attention_ = false;

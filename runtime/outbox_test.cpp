@@ -5,9 +5,11 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include <poll.h>
 
@@ -116,6 +118,53 @@ TEST_CASE("a claim has the writer called once more, also when there is nothing t
   CHECK(box.claim());
   CHECK(box.flush(count, 5) == outbox::outcome::empty);
   CHECK(calls >= 2);
+}
+
+TEST_CASE("what waits longer than a piece leaves in order, also frames larger than one") {
+  outbox box;
+  bytes got;
+  const auto take_all = [&](byte_view piece) {
+    got.insert(got.end(), piece.begin(), piece.end());
+    return static_cast<std::ptrdiff_t>(piece.size());
+  };
+  std::size_t expected = 0;
+  bool first = true;
+  const auto append = [&](std::size_t size) {
+    CHECK(box.append(numbered(0, 0), bytes(size)) == std::exchange(first, false));
+    expected += frame_header_bytes + size;
+    CHECK(box.queued() == expected);
+  };
+  for (int i = 0; i < 1000; ++i)
+    append(1024);
+  append(8 * buffer_pool::buffer_bytes);
+  append(8);
+  CHECK(box.flush(take_all, 1000) == outbox::outcome::empty);
+  CHECK(box.queued() == 0);
+  std::vector<std::size_t> sizes;
+  for_each_frame(got, [&](const frame_header&, byte_view payload) {
+    sizes.push_back(payload.size());
+    return true;
+  });
+  REQUIRE(sizes.size() == 1002);
+  CHECK(std::count(sizes.begin(), sizes.end(), 1024) == 1000);
+  CHECK(sizes[1000] == 8 * buffer_pool::buffer_bytes);
+  CHECK(sizes[1001] == 8);
+}
+
+TEST_CASE("a buffer of the pool's size goes round, others don't") {
+  auto& pool = buffer_pool::shared();
+  auto buffer = pool.take();
+  CHECK(buffer.capacity() >= buffer_pool::buffer_bytes);
+  buffer.push_back('x');
+  const auto* where = buffer.data();
+  pool.give(std::move(buffer));
+  std::vector<char> small(8), large(3 * buffer_pool::buffer_bytes);
+  pool.give(std::move(small));
+  pool.give(std::move(large));
+  auto again = pool.take();
+  CHECK(again.data() == where);
+  CHECK(again.empty());
+  CHECK(pool.take().capacity() < 3 * buffer_pool::buffer_bytes);
 }
 
 TEST_CASE("frames of many threads arrive in the order of each, whoever writes them") {

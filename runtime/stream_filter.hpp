@@ -15,8 +15,9 @@ class stream_filter {
 public:
   virtual ~stream_filter() = default;
 
-  /// Takes what the socket gave; appends what it means to `plain`. @error ends the connection, with this reason.
-  [[nodiscard]] virtual expected<void, std::string> open(byte_view wire, bytes& plain) = 0;
+  /// Takes what the socket gave. @return what it means, valid until the next call. @error ends the connection, with
+  /// this reason.
+  [[nodiscard]] virtual expected<byte_view, std::string> open(byte_view wire) = 0;
   /// Appends what the socket is to be given for `plain` to `wire`. REQUIRES: ready(). @error ends the connection.
   [[nodiscard]] virtual expected<void, std::string> seal(byte_view plain, bytes& wire) = 0;
   /// Appends what the filter itself has to say (its handshake) to `wire`. Called after each `open`, and at the start.

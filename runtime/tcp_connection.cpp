@@ -101,15 +101,15 @@ tcp_connection::chunk tcp_connection::read(std::span<std::byte> buffer) {
   chunk out;
   {
     const std::scoped_lock lock{filter_mutex_};
-    plain_in_.clear();
-    const auto opened = filter_->open(wire, plain_in_);
+    const auto opened = filter_->open(wire);
     const auto before = wire_out_.size();
     filter_->say(wire_out_);
     speak = wire_out_.size() > before;
-    out.data = plain_in_;
-    if (!opened)
+    if (opened)
+      out.data = *opened;
+    else
       out.problem = opened.error();
-    else if (wire_out_.size() - wire_sent_ > max_unsent_bytes)
+    if (opened && wire_out_.size() - wire_sent_ > max_unsent_bytes)
       out.problem = "it does not read what it asks for";
   }
   // What it has to say, and what has waited for the end of its handshake.

@@ -97,7 +97,7 @@ private:
   // Below: under `filter_mutex_`, unused without a filter.
   std::mutex filter_mutex_;
   const std::unique_ptr<stream_filter> filter_;
-  bytes plain_in_, wire_out_;
+  bytes wire_out_;
   std::size_t wire_sent_ = 0;
 };
 

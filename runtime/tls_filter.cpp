@@ -16,22 +16,18 @@ public:
       : session_{std::move(context), dialled ? tls_session::side::client : tls_session::side::server, pending_},
         dialled_{dialled}, self_{self} {}
 
-  [[nodiscard]] expected<void, std::string> open(byte_view wire, bytes& plain) override {
-    while (true) {
-      // Plaintext is shorter than the records it comes in; a record's begin may have come before.
-      const auto before = plain.size(), room = wire.size() + record_bytes;
-      plain.resize(before + room);
-      const auto opened = session_.receive(wire, std::span{plain}.subspan(before), pending_);
-      if (!opened) {
-        plain.resize(before);
-        if (opened.error().what == tls_error::kind::no_tls && !dialled_)
-          refuse_without_tls();
-        return unexpected{opened.error().text};
-      }
-      plain.resize(before + opened->size());
-      if (opened->size() < room)
-        return {};
+  [[nodiscard]] expected<byte_view, std::string> open(byte_view wire) override {
+    // Plaintext is shorter than the records it comes in; a record's begin may have come before. Never shrunk: clearing
+    // it for each chunk would cost as much as a tenth of the decryption.
+    if (scratch_.size() < wire.size() + record_bytes)
+      scratch_.resize(wire.size() + record_bytes);
+    const auto opened = session_.receive(wire, scratch_, pending_);
+    if (!opened) {
+      if (opened.error().what == tls_error::kind::no_tls && !dialled_)
+        refuse_without_tls();
+      return unexpected{opened.error().text};
     }
+    return *opened;
   }
 
   [[nodiscard]] expected<void, std::string> seal(byte_view plain, bytes& wire) override {
@@ -56,7 +52,8 @@ public:
   [[nodiscard]] std::string description() const override { return session_.description(); }
 
 private:
-  static constexpr std::size_t record_bytes = std::size_t{16} << 10;
+  /// With its header and what the cipher adds.
+  static constexpr std::size_t record_bytes = (std::size_t{16} << 10) + 512;
 
   void refuse_without_tls() {
     std::vector<char> frame;
@@ -69,6 +66,7 @@ private:
 
   /// What has to be sent, until it is said.
   bytes pending_;
+  bytes scratch_;
   tls_session session_;
   const bool dialled_;
   const std::string self_;
