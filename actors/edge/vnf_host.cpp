@@ -72,7 +72,8 @@ vnf_host::vnf_host(caf::actor_config& config, vnf_host_settings settings, std::s
       store_client_{std::move(store_client)}, directory_{std::move(directory)} {}
 
 caf::behavior vnf_host::make_behavior() {
-  driver_actor_ = spawn<driver_runner, caf::detached + caf::linked>(settings_.node, driver_);
+  driver_actor_ = settings_.detached_driver ? spawn<driver_runner, caf::detached + caf::linked>(settings_.node, driver_)
+                                            : spawn<driver_runner, caf::linked>(settings_.node, driver_);
   return {
       [this](runtime::wire_request_atom, const std::string&, const runtime::wire_message& message) {
         return on_request(message);

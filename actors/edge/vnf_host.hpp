@@ -37,6 +37,8 @@ struct vnf_host_settings {
   store::lease_id lease = 0;
   /// First of the port ids this actor gives to arms.
   dataplane::port_id first_port = 0;
+  /// Off where the driver does not block and time is virtual.
+  bool detached_driver = true;
 };
 
 class vnf_host : public runtime::observed_actor {

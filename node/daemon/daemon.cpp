@@ -1,8 +1,5 @@
 #include "node/daemon/daemon.hpp"
 
-#include "actors/edge/edge_controller.hpp"
-#include "actors/edge/switch_agent.hpp"
-#include "actors/edge/vnf_host.hpp"
 #include "actors/mano/mano_actor.hpp"
 #include "actors/store/digest_actor.hpp"
 #include "actors/store/store_client.hpp"
@@ -12,11 +9,11 @@
 #include "dataplane/dpdk/lcore.hpp"
 #include "node/credentials.hpp"
 #include "node/daemon/api.hpp"
-#include "node/daemon/edge_ports.hpp"
 #include "node/daemon/http_api.hpp"
 #include "node/daemon/packet_trace.hpp"
 #include "node/daemon/rate_sampler.hpp"
 #include "node/daemon/vnf_drivers.hpp"
+#include "node/edge_actors.hpp"
 #include "runtime/supervisor.hpp"
 #include "runtime/tcp_transport.hpp"
 #include "runtime/tls_filter.hpp"
@@ -35,9 +32,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The switch's own bound on holds is this much longer than the decision's, so that the service's policy speaks first.
-constexpr auto hold_grace = 500ms;
-
 constexpr auto stop_patience = 10s;
 
 std::uint64_t wall_clock() {
@@ -47,10 +41,15 @@ std::uint64_t wall_clock() {
 dataplane::lcore_config lcore_config_of(const cluster_config& config) {
   dataplane::lcore_config out;
   out.poll = config.poll == poll_mode::busy ? dataplane::polling::busy : dataplane::polling::adaptive;
-  out.tables.flows = config.flow.capacity;
-  out.tables.idle_timeout = config.flow.idle_timeout;
-  out.tables.closed_linger = config.flow.closed_linger;
-  out.tables.hold_timeout = config.flow.hold_timeout + hold_grace;
+  out.tables = switch_tables_of(config);
+  return out;
+}
+
+/// Names for the counters of the edge's own ports.
+std::vector<named_port> named_ports(const cluster_config& config, const node_config& self) {
+  std::vector<named_port> out;
+  for (const auto& port : edge_ports_of(config, self).ports)
+    out.push_back({port.id, port.name, port.kind == dataplane::port_kind::underlay ? "underlay" : "attachment"});
   return out;
 }
 
@@ -133,7 +132,6 @@ struct daemon::parts {
   [[nodiscard]] expected<void, std::string> open_engine();
   void start_actors();
   [[nodiscard]] std::vector<runtime::child_spec> node_children();
-  [[nodiscard]] std::vector<runtime::child_spec> edge_children();
 
   /// This node's store client, looked up when an actor is made: it may have been restarted.
   [[nodiscard]] caf::actor client() const { return directory->find(actors::store_client_name); }
@@ -298,7 +296,16 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
     });
   if (is_edge())
     add("edge/" + self.name, [this](caf::local_actor& parent) {
-      return parent.spawn<runtime::supervisor>("edge/" + self.name, runtime::supervisor_options{}, edge_children(),
+      return parent.spawn<runtime::supervisor>("edge/" + self.name, runtime::supervisor_options{},
+                                               edge_children({.config = config,
+                                                              .self = self,
+                                                              .fast_path = *lcore,
+                                                              .ports = edge_ports_of(config, self),
+                                                              .driver = drivers,
+                                                              .lease = lease(),
+                                                              .client = [this] { return client(); },
+                                                              .directory = directory,
+                                                              .traces = traces}),
                                                directory);
     });
   if (self.has(role::mano))
@@ -306,54 +313,6 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
       return parent.spawn<actors::mano_actor>(
           actors::mano_settings{config.services, config.vnf_classes, config.instances}, transport, client());
     });
-  return children;
-}
-
-std::vector<runtime::child_spec> daemon::parts::edge_children() {
-  std::vector<runtime::child_spec> children;
-  const auto add = [&](std::string name, std::function<caf::actor(caf::local_actor&, caf::actor)> start) {
-    runtime::child_spec spec;
-    spec.registered_as = name;
-    spec.name = std::move(name);
-    spec.start = [start = std::move(start)](caf::local_actor& parent) {
-      return start(parent, caf::actor_cast<caf::actor>(&parent));
-    };
-    children.push_back(std::move(spec));
-  };
-  const auto ports = edge_ports_of(config, self);
-  add(actors::edge_names::switch_agent(self.name), [this, ports](caf::local_actor& parent, const caf::actor&) {
-    actors::switch_agent_settings settings;
-    settings.node = self.name;
-    settings.ports = ports.ports;
-    settings.attachments = ports.attachments;
-    settings.decision_deadline = config.flow.hold_timeout;
-    settings.traces = traces;
-    for (const auto* edge : config.nodes_with(role::edge))
-      settings.trusted_rlocs.push_back(edge->underlay->rloc.address);
-    return parent.spawn<actors::switch_agent>(settings, *lcore, client(), directory);
-  });
-  add(actors::edge_names::controller(self.name), [this](caf::local_actor& parent, caf::actor supervisor) {
-    actors::edge_controller_settings settings;
-    settings.node = self.name;
-    settings.lease = lease();
-    settings.lease_ttl = config.store.lease_ttl;
-    settings.idle_timeout = config.flow.idle_timeout;
-    settings.decision_deadline = config.flow.hold_timeout;
-    settings.traces = traces;
-    for (const auto& attachment : self.attachments)
-      for (const auto& prefix : attachment.prefixes)
-        settings.mappings.push_back({attachment.tenant, prefix, self.name, self.underlay->rloc.address});
-    return parent.spawn<actors::edge_controller>(settings, std::move(supervisor), client(), directory);
-  });
-  add(actors::edge_names::vnf_host(self.name), [this, ports](caf::local_actor& parent, caf::actor supervisor) {
-    actors::vnf_host_settings settings;
-    settings.node = self.name;
-    settings.rloc = self.underlay->rloc.address;
-    settings.lease = lease();
-    settings.first_port = ports.first_free;
-    return parent.spawn<actors::vnf_host>(settings, drivers, lcore->statistics(), std::move(supervisor), client(),
-                                          directory);
-  });
   return children;
 }
 

@@ -34,13 +34,6 @@ struct packet_trace_sources {
 /// REQUIRES: `system` and what `sources` refers to outlive the handlers.
 void add_packet_trace(api_handlers& to, caf::actor_system& system, packet_trace_sources sources);
 
-/// `figure3.yaml:134`: where in the cluster file the rule stands that a step "rule" names; empty when this node's file
-/// has no such rule (the catalogue was published from another).
-[[nodiscard]] std::string config_line_of(const actors::trace_entry& step, const cluster_config& config);
-
-/// One step: trace (hexadecimal), at_ns, node, who, what, fields, choices, and `config`, the line of a rule.
-[[nodiscard]] nlohmann::json step_json(const actors::trace_entry& step, const cluster_config& config);
-
 /// What trace/start asks for. @throws api_refusal 400 that says which field is wrong.
 [[nodiscard]] actors::begin_trace parse_begin_trace(const nlohmann::json& body);
 /// The same of trace/simulate.

@@ -4,7 +4,6 @@
 #include "actors/edge/edge_view.hpp"
 #include "dataplane/switch/port_config.hpp"
 #include "node/config.hpp"
-#include "node/daemon/status.hpp"
 
 #include <vector>
 
@@ -19,8 +18,5 @@ struct edge_ports {
 
 /// REQUIRES: `self` is an edge of `config`.
 [[nodiscard]] edge_ports edge_ports_of(const cluster_config& config, const node_config& self);
-
-/// Names for the counters of those ports.
-[[nodiscard]] std::vector<named_port> named_ports(const cluster_config& config, const node_config& self);
 
 } // namespace glocal::node

@@ -1,4 +1,4 @@
-#include "node/daemon/edge_ports.hpp"
+#include "node/edge_ports.hpp"
 
 namespace glocal::node {
 
@@ -28,13 +28,6 @@ edge_ports edge_ports_of(const cluster_config& config, const node_config& self) 
     out.attachments.push_back({port.id, attachment.tenant, attachment.prefixes});
     out.ports.push_back(std::move(port));
   }
-  return out;
-}
-
-std::vector<named_port> named_ports(const cluster_config& config, const node_config& self) {
-  std::vector<named_port> out;
-  for (const auto& port : edge_ports_of(config, self).ports)
-    out.push_back({port.id, port.name, port.kind == port_kind::underlay ? "underlay" : "attachment"});
   return out;
 }
 
