@@ -1,6 +1,7 @@
 // What goes over the API for `glocal trace`: requests are read without trust, steps are written with their config line.
 
 #include "node/daemon/packet_trace.hpp"
+#include "node/trace_json.hpp"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
