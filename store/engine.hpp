@@ -19,6 +19,9 @@ namespace glocal::store {
 struct lease_record {
   lease_id id = 0;
   std::chrono::milliseconds ttl{};
+  /// What granted or last renewed it, where the slot is replicated: an expiry names it, so that one decided before a
+  /// renewal can't undo it.
+  std::uint64_t version = 0;
 
   bool operator==(const lease_record&) const = default;
 };

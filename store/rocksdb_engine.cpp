@@ -18,7 +18,7 @@ namespace {
 // Layout (docs/formats.md). All numbers big-endian, so that byte order is numeric order.
 //   0xff "format"                      → u32 format, u16 slot count, cluster name
 //   slot u16, 0x00                     → u64 index
-//   slot u16, 0x01, lease u64          → u64 ttl in milliseconds
+//   slot u16, 0x01, lease u64          → u64 ttl in milliseconds, u64 version (absent in directories of one-copy slots)
 //   slot u16, 0x02, table u8, key      → u64 version, u64 lease, value
 constexpr std::uint32_t format_version = 1;
 const std::string format_key = "\xff"
@@ -158,7 +158,8 @@ private:
     out.Delete(entry_key(slot, change.table, change.key));
   }
   static void add(rocksdb::WriteBatch& out, slot_id slot, const put_lease& change) {
-    out.Put(lease_key(slot, change.lease.id), u64_text(static_cast<std::uint64_t>(change.lease.ttl.count())));
+    out.Put(lease_key(slot, change.lease.id),
+            u64_text(static_cast<std::uint64_t>(change.lease.ttl.count())) + u64_text(change.lease.version));
   }
   static void add(rocksdb::WriteBatch& out, slot_id slot, const erase_lease& change) {
     out.Delete(lease_key(slot, change.id));
@@ -174,10 +175,11 @@ private:
       image.index = read_be<std::uint64_t>(value);
       return true;
     case record_type::lease:
-      if (key.size() != 11 || value.size() != 8)
+      if (key.size() != 11 || (value.size() != 8 && value.size() != 16))
         return false;
       image.leases.push_back({read_be<std::uint64_t>(key.substr(3)),
-                              std::chrono::milliseconds{static_cast<std::int64_t>(read_be<std::uint64_t>(value))}});
+                              std::chrono::milliseconds{static_cast<std::int64_t>(read_be<std::uint64_t>(value))},
+                              value.size() == 16 ? read_be<std::uint64_t>(value.substr(8)) : 0});
       return true;
     case record_type::entry: {
       auto row = read_entry(key, value);
