@@ -3,6 +3,8 @@
 #include "store/rules.hpp"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace glocal::store {
@@ -11,8 +13,11 @@ replica::replica(slot_id slot, member self, const replica_options& options, reco
     : slot_{slot}, self_{std::move(self)}, options_{options}, log_{recovered.state.at},
       durable_{recovered.state.at.index}, commit_{durable_}, checked_{durable_}, applied_{recovered.state.at},
       table_{slot, std::move(recovered.state.image)}, watches_{slot, options.watches, table_.index()} {
-  for (auto& entry : recovered.log)
+  for (auto& entry : recovered.log) {
+    if (entry->at.index != log_.last().index + 1)
+      throw std::logic_error{"the recovered log has a gap after " + std::to_string(log_.last().index)};
     log_.append(std::move(entry));
+  }
   durable_ = log_.last().index;
 }
 
@@ -147,6 +152,8 @@ void replica::learn(const register_value& value) {
     role_ = replica_role::follower;
     heard_ = time_;
   }
+  if (!leader_ && value.version != 0 && value.view.epoch == epoch_)
+    leader_ = value.view.primary; // a later epoch was heard of before whose it is
   if (view_ ? value.version <= view_->version : value.version == 0)
     return;
   view_ = value;
@@ -207,8 +214,8 @@ void replica::on(replica_message& message) {
   // Before the register was read nobody knows what this replica promised in its life before.
   if (message.to != self_ || role_ == replica_role::waiting || role_ == replica_role::failed)
     return;
-  const bool from_primary = std::holds_alternative<append_message>(message.body) ||
-                            std::holds_alternative<snapshot_message>(message.body);
+  const bool from_primary =
+      std::holds_alternative<append_message>(message.body) || std::holds_alternative<snapshot_message>(message.body);
   if (message.epoch > epoch_) {
     // Its sender has seen a later epoch: ours is over, and only its primary or the register says whose that one is.
     enter_epoch(message.epoch, message.from);

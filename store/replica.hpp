@@ -46,6 +46,7 @@ public:
   [[nodiscard]] log_index durable_index() const noexcept { return durable_; }
   [[nodiscard]] const replica_log& log() const noexcept { return log_; }
   [[nodiscard]] const slot_table& table() const noexcept { return table_; }
+  [[nodiscard]] log_position applied() const noexcept { return applied_; }
   /// The committed state. Cost: O(entries).
   [[nodiscard]] snapshot committed() const { return {applied_, table_.image()}; }
 
@@ -156,9 +157,7 @@ private:
 
   [[nodiscard]] duration since(duration then) const noexcept { return time_ - then; }
   [[nodiscard]] bool is_member() const noexcept { return view_ && view_->view.has(self_); }
-  [[nodiscard]] bool below_min_isr() const noexcept {
-    return view_->view.members.size() < options_.min_isr;
-  }
+  [[nodiscard]] bool below_min_isr() const noexcept { return view_->view.members.size() < options_.min_isr; }
 
   const slot_id slot_;
   const member self_;

@@ -1,7 +1,7 @@
 #pragma once
-// Everything that goes into a replica's step() and comes out of it, besides what slot_events.hpp has. The one who drives
-// a replica (the shard actor, the simulation) turns actions into calls of the disk, the network, the register and the
-// clients, and feeds their answers back as events, in any order it likes.
+// Everything that goes into a replica's step() and comes out of it, besides what slot_events.hpp has. The one who
+// drives a replica (the shard actor, the simulation) turns actions into calls of the disk, the network, the register
+// and the clients, and feeds their answers back as events, in any order it likes.
 
 #include "store/replica_types.hpp"
 #include "store/watch_hub.hpp"
@@ -29,8 +29,8 @@ struct replica_options {
   std::chrono::milliseconds retry{200};
   /// How often a primary looks whether the register still knows it.
   std::chrono::milliseconds refresh{1000};
-  /// A tick lets no more time pass than this, so that a clock that jumps or a process that was stopped ends no lease and
-  /// drops no member. Ticks must come more often.
+  /// A tick lets no more time pass than this, so that a clock that jumps or a process that was stopped ends no lease
+  /// and drops no member. Ticks must come more often.
   std::chrono::milliseconds max_tick{100};
 
   /// Beyond it writes are refused as overloaded.
@@ -95,8 +95,8 @@ struct write_action {
   std::optional<log_index> truncate_after{};
   std::vector<entry_ref> entries{};
 };
-/// Replace the slot's state by `state` and its log by nothing. First the state must be durable, then the mark in the log
-/// that drops what was there. Answer written_event.
+/// Replace the slot's state by `state` and its log by nothing. First the state must be durable, then the mark in the
+/// log that drops what was there. Answer written_event.
 struct install_action {
   std::uint64_t write = 0;
   std::shared_ptr<const snapshot> state;

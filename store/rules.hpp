@@ -1,6 +1,6 @@
 #pragma once
-// The rules that keep acknowledged writes safe, each found by a failing simulated run. A branch that exists because of a
-// rule asks holds() for it by name: the name at the branch is the reason for the branch.
+// The rules that keep acknowledged writes safe, each found by a failing simulated run. A branch that exists because of
+// a rule asks holds() for it by name: the name at the branch is the reason for the branch.
 //
 // In the product holds() is the constant true. The simulation compiles the store a second time with
 // GLOCAL_BREAKABLE_RULES, breaks one rule at a time and must notice (tests/sim/mutants_test.cpp).

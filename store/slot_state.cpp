@@ -6,8 +6,8 @@
 namespace glocal::store {
 
 slot_state::slot_state(slot_id slot, const slot_options& options, slot_image image, timestamp now)
-    : slot_{slot}, table_{slot, std::move(image)}, watches_{slot, options, table_.index()},
-      sync_index_{table_.index()}, durable_index_{table_.index()} {
+    : slot_{slot}, table_{slot, std::move(image)}, watches_{slot, options, table_.index()}, sync_index_{table_.index()},
+      durable_index_{table_.index()} {
   for (const auto& [id, held] : table_.leases())
     grants_[id] = {id, held.ttl, now + held.ttl};
 }

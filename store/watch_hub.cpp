@@ -23,8 +23,9 @@ watch_hub::watch_hub(slot_id slot, const slot_options& options, revision floor)
 
 publish_action watch_hub::subscribe(const subscribe_event& event, const slot_table& state, revision at,
                                     revision newest) {
-  const auto& added = subscriptions_.insert_or_assign(event.subscription, subscription{event.of, event.prefix})
-                          .first->second;
+  const auto& added =
+      subscriptions_.insert_or_assign(event.subscription, subscription{event.of, event.prefix, event.from.value_or(0)})
+          .first->second;
   const bool resumes = event.from && !is_volatile(event.of) && *event.from >= floor_ && *event.from <= newest;
   if (!resumes)
     return snapshot(event.subscription, added, state, at, event.from.has_value());
@@ -55,7 +56,8 @@ std::vector<publish_action> watch_hub::reset(const slot_table& state) {
   floor_ = state.index();
   std::vector<publish_action> out;
   for (const auto& [id, of] : subscriptions_)
-    out.push_back(snapshot(id, of, state, state.index(), true));
+    if (of.from <= state.index())
+      out.push_back(snapshot(id, of, state, state.index(), true));
   return out;
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 // The watches of one slot: who watches what, and the history from which a broken watch resumes.
 //
-// Records of one table reach a subscription in the order of their revisions, without gaps: what the first ones (snapshot
-// or resumed) say is exactly what the later ones continue. Pure value; when records may be told is its caller's business.
+// Records of one table reach a subscription in the order of their revisions, without gaps: what the first ones
+// (snapshot or resumed) say is exactly what the later ones continue. Pure value; when records may be told is its
+// caller's business.
 
 #include "store/slot_table.hpp"
 
@@ -27,10 +28,11 @@ public:
   [[nodiscard]] publish_action subscribe(const subscribe_event& event, const slot_table& state, revision at,
                                          revision newest);
   void unsubscribe(subscription_id id) { subscriptions_.erase(id); }
-  /// Remembers the records and gives them to those who watch them. Consecutive ones for the same subscriptions share one
-  /// action, and so one message and one frame; an action never mixes volatile and other tables.
+  /// Remembers the records and gives them to those who watch them. Consecutive ones for the same subscriptions share
+  /// one action, and so one message and one frame; an action never mixes volatile and other tables.
   [[nodiscard]] std::vector<publish_action> publish(std::vector<watch_record> records);
-  /// Forgets the history: the state was replaced as a whole. Everybody subscribed gets a snapshot of it.
+  /// Forgets the history: the state was replaced as a whole. Everybody subscribed gets a snapshot of it, but those who
+  /// came from a replica that was ahead of it: they wait until this one has caught up.
   [[nodiscard]] std::vector<publish_action> reset(const slot_table& state);
 
   [[nodiscard]] std::size_t subscription_count() const noexcept { return subscriptions_.size(); }
@@ -39,6 +41,8 @@ private:
   struct subscription {
     table of{};
     std::string prefix;
+    /// Seen elsewhere before it came here.
+    revision from = 0;
   };
   void remember(const watch_record& record);
   [[nodiscard]] publish_action snapshot(subscription_id id, const subscription& of, const slot_table& state,

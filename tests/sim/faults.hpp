@@ -1,0 +1,42 @@
+#pragma once
+// What goes wrong in a run, and how it ends. Never so much that an acknowledged write could not survive: a disk is
+// wiped only while another member has everything.
+
+#include "tests/sim/world.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace glocal::sim {
+
+class faults {
+public:
+  faults(surroundings& world, std::vector<std::unique_ptr<node>>& nodes) : world_{world}, nodes_{nodes} {}
+
+  /// Starts one; it ends by itself.
+  void inject(fault what);
+  /// Ends all, now.
+  void heal();
+  void place(std::vector<store::node_name> desired);
+  [[nodiscard]] const std::vector<store::node_name>& desired() const noexcept { return desired_; }
+
+private:
+  void crash(std::size_t which, bool wiped);
+  void cut(const std::vector<std::pair<std::size_t, std::size_t>>& links, duration length);
+  void move();
+  [[nodiscard]] bool may_wipe(std::size_t which) const;
+  [[nodiscard]] duration length(int low_ms, int high_ms) {
+    return world_.rolls.between(std::chrono::milliseconds{low_ms}, std::chrono::milliseconds{high_ms});
+  }
+  /// Half of the time the primary, where faults hurt most.
+  [[nodiscard]] std::size_t victim();
+  /// Runs `what` later, unless everything was healed in between.
+  void later(duration delay, std::function<void()> what);
+
+  surroundings& world_;
+  std::vector<std::unique_ptr<node>>& nodes_;
+  std::vector<store::node_name> desired_;
+  std::uint64_t round_ = 0;
+};
+
+} // namespace glocal::sim

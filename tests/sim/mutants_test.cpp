@@ -1,0 +1,73 @@
+// A rule that nothing notices when it is broken is either not needed or not tested. Each one is broken here, in a copy
+// of the store compiled for that, and the simulation must find out.
+
+#include "store/rules.hpp"
+#include "tests/sim/world.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace glocal;
+using store::rule;
+
+namespace {
+
+struct row {
+  rule broken;
+  const char* what;
+  /// Where it hurts soonest.
+  const char* scenario;
+  /// The first seed that finds it must be below; several times what it was when this was written.
+  std::uint64_t within;
+};
+
+const row rows[] = {
+    {rule::every_member_commits, "1: commits with a majority", "mixed", 300},
+    {rule::checked_prefix, "1: a backup acknowledges what it has not checked", "mixed", 300},
+    {rule::durable_before_ack, "1: a backup acknowledges before it is durable", "mixed", 300},
+    {rule::min_isr, "2: a lone member acknowledges", "mixed", 300},
+    {rule::member_takes_over, "3: a learner takes over", "mixed", 300},
+    {rule::next_epoch, "3: a takeover keeps the epoch", "mixed", 300},
+    {rule::noop_first, "3: a new primary serves before its no-op has committed", "mixed", 300},
+    {rule::restart_is_new_epoch, "4: a restarted primary goes on in its epoch", "crash", 300},
+    {rule::wiped_is_new, "4: a wiped disk is taken for the member it was", "wiped_disk", 300},
+    {rule::joiner_counts_first, "5: a joiner counts only when the register has answered", "joiners", 3000},
+    {rule::joiner_after_noop, "5: a joiner is let in before the no-op has committed", "joiners", 3000},
+    {rule::unknown_is_union, "5: an unknown outcome is taken for a failure", "joiners", 3000},
+    {rule::confirmed_read, "6: a primary reads without asking", "mixed", 300},
+    {rule::absent_by_primary, "6: a backup says that a flow is not there", "mixed", 300},
+    {rule::timeout_is_unknown, "7: a client takes a timeout for a failure", "mixed", 300},
+    {rule::expiry_names_version, "8: an expiry ends a lease that was renewed meanwhile", "mixed", 1000},
+    {rule::full_time_after_takeover, "8: a new primary ends leases at once", "mixed", 300},
+    {rule::owner_gives_up_early, "8: an owner trusts its clock", "mixed", 1000},
+    {rule::detector_decides_nothing, "9: a silent member no longer counts", "mixed", 300},
+    {rule::register_outage_serves, "10: a primary stops while the register is down", "outage", 10},
+};
+
+} // namespace
+
+TEST_CASE("with all rules the copy that can be broken holds") {
+  store::broken_rule = rule::none;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const auto result = sim::run({seed});
+    for (const auto& violation : result.violations)
+      UNSCOPED_INFO("seed " << seed << ": " << violation);
+    CHECK(result.violations.empty());
+  }
+}
+
+TEST_CASE("every rule that is broken is found out") {
+  for (const auto& each : rows) {
+    store::broken_rule = each.broken;
+    std::uint64_t found = 0;
+    std::string how;
+    for (std::uint64_t seed = 1; seed <= each.within && found == 0; ++seed)
+      if (const auto result = sim::run({seed, each.scenario}); !result.violations.empty()) {
+        found = seed;
+        how = result.violations.front();
+      }
+    store::broken_rule = rule::none;
+    INFO(each.what << " survived " << each.within << " seeds of " << each.scenario);
+    CHECK(found != 0);
+    WARN(each.what << ": seed " << found << " of " << each.scenario << ": " << how.substr(0, how.find('\n')));
+  }
+}
