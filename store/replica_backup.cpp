@@ -118,11 +118,18 @@ void replica::handle(const member& from, snapshot_message& message) {
     return;
   leader_ = from;
   heard_ = time_;
-  if (message.at.index <= commit_) // we have it all
+  // We have it all: by what is committed here, or by an equal entry at its end, before which logs are equal. To install
+  // it would take back what follows in our log, which may be acknowledged (rule 1).
+  const bool in_log = log_.epoch_at(message.at.index) == message.at.epoch && holds(rule::snapshot_keeps_log);
+  if (message.at.index <= commit_ || in_log) {
+    checked_ = std::max(checked_, message.at.index);
+    commit_ = std::max(commit_, message.at.index);
+    apply_committed();
     return acknowledge(true, commit_);
+  }
   if (!incoming_ || incoming_->at != message.at) {
-    if (message.part != 0)
-      return;
+    if (message.part != 0) // the parts before it went with a restart, or with another snapshot
+      return send_to(from, snapshot_reply{message.at, 0});
     incoming_ = incoming_snapshot{message.at, 0, {message.index, {}, {}}};
   }
   if (message.part == incoming_->next) {
@@ -136,7 +143,7 @@ void replica::handle(const member& from, snapshot_message& message) {
       install(done);
     }
   }
-  send_to(from, snapshot_reply{message.at, message.part + 1});
+  send_to(from, snapshot_reply{message.at, incoming_ ? incoming_->next : message.part + 1});
 }
 
 void replica::install(incoming_snapshot& done) {

@@ -244,10 +244,18 @@ void replica::handle(const member& from, snapshot_reply& reply) {
   if (role_ != replica_role::primary || known == peers_.end())
     return;
   auto& to = known->second;
-  to.heard = to.progressed = time_;
-  if (!to.snapshot || to.snapshot->state->at != reply.at || to.snapshot->part + 1 != reply.next)
+  to.heard = time_;
+  if (!to.snapshot || to.snapshot->state->at != reply.at)
     return;
   auto& sending = *to.snapshot;
+  if (reply.next == 0 && sending.part != 0) { // it has forgotten what it had
+    sending.begin = 0;
+    sending.part = 0;
+    return send_snapshot(from, to);
+  }
+  if (sending.part + 1 != reply.next)
+    return;
+  to.progressed = time_;
   if (sending.end == sending.state->image.entries.size()) {
     to.next = reply.at.index + 1;
     to.snapshot.reset();

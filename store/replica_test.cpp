@@ -80,6 +80,8 @@ public:
   std::map<request_id, std::optional<node_name>> redirects;
   std::vector<watch_record> records;
   std::size_t snapshots = 0;
+  /// The first replica that is sent this part of a snapshot loses its memory (and has nothing on its disk); 0: none.
+  std::uint32_t restart_at_part = 0;
   /// Nodes whose disk does not answer, or that nobody hears.
   std::vector<node_name> slow, silent;
 
@@ -99,6 +101,14 @@ private:
     const auto is_silent = [&](const auto& name) {
       return std::find(silent.begin(), silent.end(), name) != silent.end();
     };
+    const auto* part = std::get_if<snapshot_message>(&action.message.body);
+    if (restart_at_part != 0 && part != nullptr && part->part == restart_at_part) {
+      restart_at_part = 0;
+      todo_.emplace_back([this, node = action.message.to.node] {
+        add(static_cast<std::size_t>(node.front() - 'a'));
+        feed(node, placement_event{{"a", "b", "c"}});
+      });
+    }
     if (!is_silent(by) && !is_silent(action.message.to.node))
       todo_.emplace_back([this, message = action.message] { feed(message.to.node, message); });
   }
@@ -293,4 +303,52 @@ TEST_CASE("a replica that was away for long catches up by a snapshot in parts") 
   CHECK(subject.snapshots == 1);
   CHECK(subject.replicas.at("c")->table().entry_count() == 50);
   CHECK(subject.replicas.at("a")->known_view()->view.members.size() == 3);
+}
+
+// Found by glocal-sim --scenario mixed --seeds 197: the primary repeated its second part for ever.
+TEST_CASE("a replica that restarts amid a snapshot gets it from its beginning") {
+  replica_options small;
+  small.retained_entries = 5;
+  small.message_bytes = 100;
+  group subject{3, small};
+  subject.place({"a", "b", "c"});
+  subject.run(2s);
+  subject.silent = {"c"};
+  subject.run(1s);
+  for (int i = 0; i < 50; ++i)
+    REQUIRE(subject.ask("a", put("k" + std::to_string(i), "value")) != nullptr);
+  for (const auto* name : {"a", "b"})
+    subject.feed(name, flushed_event{subject.replicas.at(name)->applied().index});
+  subject.restart_at_part = 2;
+  subject.silent = {};
+  subject.run(3s);
+  CHECK(subject.restart_at_part == 0);
+  CHECK(subject.snapshots == 1);
+  CHECK(subject.replicas.at("c")->table().entry_count() == 50);
+  CHECK(subject.replicas.at("a")->known_view()->view.members.size() == 3);
+}
+
+// Found by glocal-sim --scenario full_disk --seeds 214: acknowledged writes were gone after the next takeover.
+TEST_CASE("a snapshot that ends within the log takes back nothing of it") {
+  const member a{"a", 1}, c{"c", 1};
+  recovered_slot before;
+  for (log_index i = 1; i <= 5; ++i)
+    before.log.push_back(std::make_shared<log_entry>(log_entry{{1, i}, noop_command{}, 0}));
+  replica subject{slot_id{0}, c, {}, before};
+  const auto answer_to = [&](replica_event event) {
+    std::optional<append_reply> out;
+    for (const auto& action : subject.step(std::move(event)))
+      if (const auto* sent = std::get_if<send_action>(&action))
+        if (const auto* reply = std::get_if<append_reply>(&sent->message.body))
+          out = *reply;
+    return out;
+  };
+  (void)subject.step(tick_event{timestamp{1ms}});
+  (void)subject.step(register_read_event{register_value{2, {2, a, {a, c}}}});
+  const auto answer = answer_to(replica_message{slot_id{0}, a, c, 2, snapshot_message{{1, 3}, 0, 0, true, {}, {}}});
+  REQUIRE(answer.has_value());
+  CHECK(answer->checked == 3);
+  CHECK(subject.commit_index() == 3);
+  CHECK(subject.log().last() == log_position{1, 5});
+  CHECK(subject.durable_index() == 5);
 }

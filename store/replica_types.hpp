@@ -128,7 +128,7 @@ struct snapshot_message {
   std::vector<entry> entries;
   std::vector<lease_record> leases;
 };
-/// Parts below `next` of the snapshot `at` have arrived.
+/// Parts below `next` of the snapshot `at` have arrived. 0: none is held, begin again.
 struct snapshot_reply {
   log_position at;
   std::uint32_t next = 0;

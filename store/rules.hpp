@@ -17,6 +17,8 @@ enum class rule : std::uint8_t {
   checked_prefix,
   /// 1. ... and only what a loss of power leaves.
   durable_before_ack,
+  /// 1. ... and takes none of it back: a snapshot that ends within its log is not installed over it.
+  snapshot_keeps_log,
   /// 2. New writes are refused below min_isr members; what a smaller view commits is not acknowledged either.
   min_isr,
   /// 3. Only a registered member takes over.

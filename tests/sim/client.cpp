@@ -10,12 +10,22 @@ namespace {
 using kind = operation::kind;
 
 constexpr std::chrono::milliseconds lease_ttl{3000};
-/// Two clocks wrong by 5 % each, and half a dozen ticks for jumps.
+/// Two clocks wrong by 5 % each (286 ms of a lease of 3 s), and three jumps of 80 ms (max_tick less a tick) in between,
+/// as many as the faults allow themselves.
 constexpr duration clock_error{std::chrono::milliseconds{510}};
 constexpr std::size_t first_client = 100; // ends of the network: clients are not nodes
 
 value_id value_of(const std::optional<store::entry>& found) {
   return found ? std::stoull(found->value) : 0;
+}
+
+void set_value(store::operation& op, std::string text) {
+  std::visit(
+      [&](auto& each) {
+        if constexpr (requires { each.value; })
+          each.value = std::move(text);
+      },
+      op);
 }
 
 } // namespace
@@ -131,15 +141,24 @@ void client::send(store::batch operations, std::vector<asked> places, int attemp
                target_ = next ? *next : around.rolls.below(reach_.nodes.size());
                if (attempts == 0 || stopped_)
                  return run();
-               // The same again. Each attempt is an operation of its own to the judge, since each may happen.
-               auto again = places;
-               for (auto& place : again) {
+               // The same again. Each attempt is an operation of its own to the judge, since each may happen, with a
+               // value of its own: a condition names a version, the judge knows it by its value.
+               auto next_places = places;
+               auto next_operations = operations;
+               for (std::size_t i = 0; i < next_places.size(); ++i) {
+                 auto& place = next_places[i];
                  auto copy = seen_[place.key][place.place];
                  copy.refused = false;
+                 if (copy.writes != 0) {
+                   copy.writes = around.rolls.next() >> 8;
+                   set_value(next_operations[i], std::to_string(copy.writes));
+                 }
                  place.place = note(place.key, copy);
                }
                around.time.after(around.rolls.between(duration{5'000}, duration{50'000}),
-                                 [this, operations, again, attempts] { send(operations, again, attempts - 1); });
+                                 [this, next_operations, next_places, attempts] {
+                                   send(next_operations, next_places, attempts - 1);
+                                 });
              });
 }
 

@@ -12,10 +12,9 @@ constexpr std::size_t first_client = 100, last_client = 130;
 
 std::string_view name(fault what) noexcept {
   static constexpr std::string_view names[fault_count] = {
-      "crash",        "crash_all",  "pause",      "partition",       "one_way",
-      "bridge",       "flapping",   "lossy",      "slow_network",    "slow_disk",
-      "broken_disk",  "wiped_disk", "clock_jump", "register_outage", "register_replies",
-      "register_cut", "placement"};
+      "crash",      "crash_all",  "pause",           "partition",        "one_way",      "bridge",
+      "flapping",   "lossy",      "slow_network",    "slow_disk",        "broken_disk",  "full_disk",
+      "wiped_disk", "clock_jump", "register_outage", "register_replies", "register_cut", "placement"};
   return names[static_cast<std::size_t>(what)];
 }
 
@@ -155,8 +154,18 @@ void faults::inject(fault what) {
     target.disk().slowest = length(50, 1500);
     return later(length(300, 4000), [&target] { target.disk().slowest = duration{2000}; });
   case fault::broken_disk: target.disk().broken = true; return;
+  case fault::full_disk:
+    target.disk().full = true;
+    return later(length(300, 4000), [&target] { target.disk().full = false; });
   case fault::wiped_disk: return crash(which, true);
-  case fault::clock_jump: return target.jump(length(1, 60'000));
+  case fault::clock_jump: {
+    // Each takes up to max_tick less a tick from a lease; what owners allow for (client.cpp) covers three.
+    const auto last = jumped_.find(which);
+    if (last != jumped_.end() && world_.time.now() - last->second < std::chrono::milliseconds{1200})
+      return;
+    jumped_[which] = world_.time.now();
+    return target.jump(length(1, 60'000));
+  }
   case fault::register_outage:
     world_.config.down = true;
     return later(length(200, 4000), [this] { world_.config.down = false; });
@@ -186,15 +195,54 @@ void faults::move() {
   place(next);
 }
 
+bool faults::ambush(const store::slot_view& before, const store::slot_view& now) {
+  const auto at = [&](const store::member& who) {
+    return static_cast<std::size_t>(
+        std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& each) { return each->name() == who.node; }) -
+        nodes_.begin());
+  };
+  const auto joiner =
+      std::find_if(now.members.begin(), now.members.end(), [&](const auto& who) { return !before.has(who); });
+  if (healed_ || ambushed_ || ambushes_left_ == 0 || now.members.size() < 3 || joiner == now.members.end() ||
+      before.primary != now.primary || world_.rolls.chance(0.5))
+    return false;
+  ambushed_ = true;
+  --ambushes_left_;
+  world_.log("fault: ambush of " + sim::name(now.primary) + " as " + sim::name(*joiner) + " is let in");
+  world_.config.lose_reply = true;
+  const auto primary = at(now.primary), joined = at(*joiner);
+  std::vector<std::pair<std::size_t, std::size_t>> links{{primary, joined}, {joined, primary}};
+  for (const auto& who : now.members)
+    if (const auto other = at(who); other != primary && other != joined) {
+      links.emplace_back(other, joined);
+      links.emplace_back(joined, other);
+      world_.config.cut.insert(other);
+      later(length(1400, 1800), [this, other] { world_.config.cut.erase(other); });
+    }
+  cut(links, length(1400, 1800));
+  auto& target = *nodes_[primary];
+  later(length(20, 700), [this, &target] {
+    if (target.up() && !target.paused())
+      target.pause();
+    later(length(1500, 3000), [this, &target] {
+      target.resume();
+      ambushed_ = false;
+    });
+  });
+  return true;
+}
+
 void faults::heal() {
   ++round_;
+  healed_ = true;
   world_.net.heal();
   world_.config.heal();
   for (auto& each : nodes_) {
     each->disk().slowest = duration{2000};
     if (each->paused())
       each->resume();
-    if (each->disk().broken || !each->up()) {
+    const bool full = std::exchange(each->disk().full, false);
+    if (full || each->disk().broken || !each->up()) {
       each->crash();
       each->start();
     }

@@ -4,6 +4,7 @@
 
 #include "tests/sim/world.hpp"
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -15,6 +16,10 @@ public:
 
   /// Starts one; it ends by itself.
   void inject(fault what);
+  /// A view that lets a member in has just been registered. Half of the time its primary does not hear so, loses the
+  /// new member and then everybody, and the new member is the first who can take over: the moment rule 5 is for.
+  /// True: no hint of the view gets through.
+  bool ambush(const store::slot_view& before, const store::slot_view& now);
   /// Ends all, now.
   void heal();
   void place(std::vector<store::node_name> desired);
@@ -37,6 +42,9 @@ private:
   std::vector<std::unique_ptr<node>>& nodes_;
   std::vector<store::node_name> desired_;
   std::uint64_t round_ = 0;
+  bool ambushed_ = false, healed_ = false;
+  int ambushes_left_ = 2; // a third one would leave a run no time for anything else
+  std::map<std::size_t, duration> jumped_;
 };
 
 } // namespace glocal::sim

@@ -66,21 +66,31 @@ private:
     for (auto i = first; i < ops_.size() && ops_[i].invoked <= bound; ++i)
       if (open_[i] && ops_[i].known)
         bound = std::min(bound, ops_[i].returned);
+    // One that can be next and changes nothing (a read, a conflict) may as well be next: an order that has it later is
+    // still one with it moved to the front. So nothing else need be tried.
+    for (auto i = first; i < ops_.size() && ops_[i].invoked <= bound; ++i)
+      if (open_[i] && ops_[i].known && step(ops_[i], state) == state)
+        return place(i, first, state);
     for (const bool known : {true, false}) // those that certainly happened first: fewer wrong turns
       for (auto i = first; i < ops_.size() && ops_[i].invoked <= bound; ++i) {
         if (!open_[i] || ops_[i].known != known)
           continue;
         const auto next = step(ops_[i], state);
         // An operation that changes nothing and was seen by nobody need not be placed.
-        if (!next || (!known && *next == state))
-          continue;
-        open_[i] = false;
-        left_ -= known;
-        if (explore(first, *next))
+        if (next && *next != state && place(i, first, *next))
           return true;
-        open_[i] = true;
-        left_ += known;
       }
+    return false;
+  }
+
+  bool place(std::size_t which, std::size_t first, value_id state) {
+    const bool known = ops_[which].known;
+    open_[which] = false;
+    left_ -= known;
+    if (explore(first, state))
+      return true;
+    open_[which] = true;
+    left_ += known;
     return false;
   }
 

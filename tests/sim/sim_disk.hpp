@@ -1,10 +1,11 @@
 #pragma once
 // A node's disk as a slot sees it: ordered writes, one sync for all that arrived meanwhile; a crash leaves what was
-// synced and any prefix of the rest. Outlives the node's process.
+// synced and any prefix of the rest, the last write perhaps in part (a torn tail). Outlives the node's process.
 
 #include "store/replica_events.hpp"
 #include "tests/sim/scheduler.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <variant>
@@ -24,7 +25,7 @@ public:
 
   /// @param done called when it is durable, or with false when the disk refuses it.
   void submit(write what, std::function<void(bool)> done) {
-    if (broken)
+    if (broken || full)
       return time_.after(duration{500}, [done = std::move(done)] { done(false); });
     queue_.push_back({std::move(what), std::move(done)});
     sync();
@@ -36,28 +37,36 @@ public:
     auto survive = rolls_.below(queue_.size() + 1);
     for (; survive > 0; --survive, queue_.pop_front())
       apply(queue_.front().what, durable_);
+    if (!queue_.empty())
+      if (auto* torn = std::get_if<store::write_action>(&queue_.front().what)) {
+        torn->entries.resize(rolls_.below(torn->entries.size() + 1));
+        apply(*torn, durable_);
+      }
     queue_.clear();
     syncing_ = false;
   }
   void wipe() {
+    lost_.push_back(durable_); // not what a crash might have left of the rest: nobody was promised that
     crash();
-    lost_ = std::exchange(durable_, {});
+    durable_ = {};
     ++incarnation;
   }
 
   [[nodiscard]] const store::recovered_slot& durable() const noexcept { return durable_; }
-  /// It is durable here, or was on the disk that was lost.
+  /// It is durable here, or was on a disk of this node that was lost since (docs/simulation.md, "What an acknowledged
+  /// write survives").
   [[nodiscard]] bool held(const store::log_position& at) const {
     const auto in = [&](const store::recovered_slot& contents) {
       const auto offset = at.index - contents.state.at.index - 1;
       return at.index <= contents.state.at.index || (offset < contents.log.size() && contents.log[offset]->at == at);
     };
-    return in(durable_) || in(lost_);
+    return in(durable_) || std::any_of(lost_.begin(), lost_.end(), in);
   }
 
   /// Which life this disk's contents are in: a wiped disk is another.
   std::uint64_t incarnation = 1;
-  bool broken = false;
+  /// Refuses everything: until the process is started again / until there is room.
+  bool broken = false, full = false;
   duration slowest{2000};
 
 private:
@@ -76,14 +85,14 @@ private:
         return;
       syncing_ = false;
       // What follows a write that failed is worth nothing: recovery ends at the gap.
-      const auto ends = broken ? queue_.size() : group;
+      const bool refuses = broken || full;
+      const auto ends = refuses ? queue_.size() : group;
       for (std::size_t i = 0; i < ends && life == life_; ++i) {
         auto first = std::move(queue_.front());
         queue_.pop_front();
-        const bool good = !broken;
-        if (good)
+        if (!refuses)
           apply(first.what, durable_);
-        first.done(good);
+        first.done(!refuses);
       }
       if (life == life_)
         sync();
@@ -108,7 +117,8 @@ private:
 
   scheduler& time_;
   dice& rolls_;
-  store::recovered_slot durable_, lost_;
+  store::recovered_slot durable_;
+  std::vector<store::recovered_slot> lost_;
   std::deque<waiting> queue_;
   bool syncing_ = false;
   std::uint64_t life_ = 0;

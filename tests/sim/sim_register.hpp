@@ -55,6 +55,8 @@ public:
   }
 
   bool down = false;
+  /// The answer that is about to be given gets lost.
+  bool lose_reply = false;
   double lost_replies = 0, late_calls = 0;
   /// Nodes that can't reach it.
   std::set<std::size_t> cut;
@@ -73,7 +75,7 @@ private:
     return true;
   }
   void reply(bool answers, const std::shared_ptr<bool>& answered, std::function<void()> done) {
-    if (!answers)
+    if (std::exchange(lose_reply, false) || !answers)
       return;
     time_.after(rolls_.between(duration{500}, duration{4000}), [answered, done = std::move(done)] {
       if (!std::exchange(*answered, true))

@@ -51,6 +51,7 @@ private:
   scheduler time_;
   network net_;
   sim_register config_;
+  store::slot_view last_view_;
   checks must_;
   std::string log_;
   surroundings around_;
@@ -99,6 +100,9 @@ world::world(const settings& what)
       members += " " + name(who);
     around_.log("register: version " + std::to_string(value.version) + " epoch " + std::to_string(value.view.epoch) +
                 " primary " + name(value.view.primary) + " members" + members);
+    const auto before = std::exchange(last_view_, value.view);
+    if (what_.scenario == "joiners" && faults_->ambush(before, value.view))
+      return;
     // A hint: it may come late, or not at all.
     for (std::size_t i = 0; i < nodes_.size(); ++i)
       if (!config_.cut.contains(i) && rolls_.chance(0.7))

@@ -25,6 +25,7 @@ enum class fault : std::uint8_t {
   slow_network,
   slow_disk,
   broken_disk,
+  full_disk,
   wiped_disk,
   clock_jump,
   register_outage,
@@ -32,7 +33,7 @@ enum class fault : std::uint8_t {
   register_cut,
   placement,
 };
-inline constexpr std::size_t fault_count = 17;
+inline constexpr std::size_t fault_count = 18;
 [[nodiscard]] std::string_view name(fault what) noexcept;
 
 struct scenario {
