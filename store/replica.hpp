@@ -117,6 +117,7 @@ private:
   void consider_change();
   void drop_members(slot_view& wanted) const;
   bool add_learner(slot_view& wanted) const;
+  [[nodiscard]] bool should_hold(const node_name& node) const;
   void leave_placement(slot_view& wanted);
   void replicate(const member& who, peer& to, bool force);
   void send_snapshot(const member& who, peer& to);

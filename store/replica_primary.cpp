@@ -165,7 +165,7 @@ bool replica::add_learner(slot_view& wanted) const {
   for (const auto& [who, known] : peers_) {
     const bool reachable = since(known.heard) < 3 * options_.heartbeat;
     const bool caught_up = known.match >= commit_ && !known.snapshot;
-    if (view_->view.has(who) || known.replaced || !reachable || !caught_up)
+    if (view_->view.has(who) || known.replaced || !reachable || !caught_up || !should_hold(who.node))
       continue;
     wanted.members.push_back(who);
     std::sort(wanted.members.begin(), wanted.members.end());
@@ -174,18 +174,20 @@ bool replica::add_learner(slot_view& wanted) const {
   return false;
 }
 
+/// Placement wants it here, or has not said yet what it wants.
+bool replica::should_hold(const node_name& node) const {
+  return desired_.empty() || std::find(desired_.begin(), desired_.end(), node) != desired_.end();
+}
+
 /// Members that should not hold the slot any more go when all that should are in.
 void replica::leave_placement(slot_view& wanted) {
   const auto in_view = [&](const node_name& node) {
     return std::any_of(wanted.members.begin(), wanted.members.end(), [&](const auto& who) { return who.node == node; });
   };
-  const auto stays = [&](const member& who) {
-    return std::find(desired_.begin(), desired_.end(), who.node) != desired_.end();
-  };
   if (desired_.empty() || !std::all_of(desired_.begin(), desired_.end(), in_view))
     return;
-  std::erase_if(wanted.members, [&](const auto& who) { return who != self_ && !stays(who); });
-  if (stays(self_) || wanted != view_->view || since(yielded_) < options_.take_over_after)
+  std::erase_if(wanted.members, [&](const auto& who) { return who != self_ && !should_hold(who.node); });
+  if (should_hold(self_.node) || wanted != view_->view || since(yielded_) < options_.take_over_after)
     return;
   for (const auto& who : wanted.members)
     if (who != self_ && peers_.at(who).match >= commit_ && since(peers_.at(who).heard) < 3 * options_.heartbeat) {
@@ -296,8 +298,7 @@ void replica::handle(const member& from, append_reply& reply) {
 }
 
 void replica::handle(const member& from, join_message&) {
-  const bool wanted = desired_.empty() || std::find(desired_.begin(), desired_.end(), from.node) != desired_.end();
-  if (role_ != replica_role::primary || !wanted)
+  if (role_ != replica_role::primary || !should_hold(from.node))
     return;
   for (auto& [who, known] : peers_)
     if (who.node == from.node && who != from && who.incarnation < from.incarnation)

@@ -285,6 +285,21 @@ TEST_CASE("a slot moves to another node while it serves, also away from its prim
   CHECK(subject->answer()->front().found->value == "v");
 }
 
+// Found by glocal-sim --seeds 2918: let go and let in again for ever, so that the primary never handed over.
+TEST_CASE("a member that should not hold the slot any more is not let in again") {
+  group subject{5};
+  subject.place({"a", "b", "c", "d"});
+  subject.run(3s);
+  subject.place({"b", "c", "d"});
+  const auto version = [&] { return subject.replicas.at("b")->known_view()->version; };
+  subject.run(5s);
+  const auto settled = version();
+  subject.run(5s);
+  CHECK(version() == settled);
+  CHECK(subject.primary() != "a");
+  CHECK(subject.replicas.at("b")->known_view()->view.members == std::vector<member>{{"b", 1}, {"c", 1}, {"d", 1}});
+}
+
 TEST_CASE("a replica that was away for long catches up by a snapshot in parts") {
   replica_options small;
   small.retained_entries = 5;
