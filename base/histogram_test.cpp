@@ -26,3 +26,12 @@ TEST_CASE("an empty histogram answers zero and extreme values have a bucket") {
   CHECK(h.quantile(0) == 0);
   CHECK(h.quantile(1) == ~std::uint64_t{0});
 }
+
+TEST_CASE("one of a sample counts for those it stands for") {
+  histogram h;
+  h.record(10, 8);
+  h.record(1000);
+  CHECK(h.count() == 9);
+  CHECK(h.quantile(0.5) == 10);
+  CHECK(h.max() == 1000);
+}

@@ -27,7 +27,7 @@ void actor_cell::set_state(state_entries entries) {
 }
 
 bool actor_cell::summary_is_old() const {
-  if (depth.load(std::memory_order_relaxed) > 0)
+  if (depth() > 0)
     return true;
   const std::scoped_lock lock{mutex};
   return state_at == std::chrono::steady_clock::time_point{} || state_in != in.load(std::memory_order_relaxed);
@@ -45,10 +45,10 @@ std::vector<actor_record> observatory::snapshot() const {
     record.node = node_;
     record.kind = cell->kind;
     record.name = cell->name;
-    record.mailbox_depth = static_cast<std::uint64_t>(std::max<std::int64_t>(0, cell->depth.load()));
+    record.mailbox_depth = cell->depth();
     if (record.mailbox_depth > 0)
       record.oldest_wait = std::max(now - cell->waiting_since.load(), std::chrono::steady_clock::duration::zero());
-    record.mailbox_peak = static_cast<std::uint64_t>(cell->peak.load());
+    record.mailbox_peak = cell->peak.load();
     record.messages_in = cell->in.load();
     record.messages_out = cell->out.load();
     record.in_rate = cell->in_rate;

@@ -61,6 +61,20 @@ private:
   caf::actor bird_;
 };
 
+/// Takes its time for one message in ten.
+class dawdler : public observed_actor {
+public:
+  explicit dawdler(caf::actor_config& cfg) : observed_actor{cfg, "dawdler", "dawdler"} {}
+  caf::behavior make_behavior() override {
+    return {[](int number) {
+      const auto begin = std::chrono::steady_clock::now();
+      while (number % 10 == 0 && std::chrono::steady_clock::now() - begin < pause) {
+      }
+    }};
+  }
+  static constexpr auto pause = 20us;
+};
+
 /// An lcore's ring as drain_ring sees it.
 struct ring_end {
   spsc_ring<int>& ring;
@@ -182,6 +196,23 @@ TEST_CASE("rates are what passed between two samples; an actor that is newer has
   CHECK(record.out_rate == 0.0);
   sim.observatory().sample();
   CHECK(record_of(sim.observatory(), "parrot").in_rate == 0.0);
+}
+
+TEST_CASE("of many messages all are counted, and a sample tells how long they take") {
+  simulation sim;
+  const auto actor = sim.own(sim.system().spawn<dawdler>());
+  constexpr int messages = 20'000;
+  for (int i = 0; i < messages; ++i)
+    caf::anon_send(actor, i);
+  CHECK(record_of(sim.observatory(), "dawdler").mailbox_depth == messages);
+  sim.run();
+  const auto record = record_of(sim.observatory(), "dawdler");
+  CHECK(record.messages_in == messages);
+  CHECK(record.mailbox_depth == 0);
+  CHECK(record.mailbox_peak == messages);
+  // What one in ten takes is beyond the 90th percentile, however few of them are timed.
+  CHECK(std::chrono::nanoseconds{record.handling_p99} >= dawdler::pause);
+  CHECK(record.handling_p50 > 0);
 }
 
 TEST_CASE("a message to an actor that has ended is a dead letter, by sender, receiver and type") {

@@ -12,10 +12,7 @@ namespace glocal::runtime {
 
 system_config::system_config(const system_options& options)
     : observatory_{std::make_unique<glocal::runtime::observatory>(options.node)} {
-  name_running_actors_by([]() noexcept {
-    const auto* cell = detail::running_cell;
-    return cell != nullptr ? std::string_view{cell->name} : std::string_view{};
-  });
+  name_running_actors_by(&running_actor_name);
   // "stealing", CAF's default, polls: it costs an idle node 40 % of a core and doubles the round trip between nodes.
   set("scheduler.policy", options.deterministic ? caf::atom("testing") : caf::atom("sharing"));
   set("scheduler.max-threads", options.worker_threads);
