@@ -6,15 +6,19 @@
 #include <fstream>
 #include <stdexcept>
 #include <system_error>
-#include <thread>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 namespace glocal::test {
 namespace {
+
+/// How long a child that was told to end may take for it.
+constexpr std::chrono::milliseconds patience{5000};
 
 [[noreturn]] void fail(const char* what) {
   throw std::system_error{errno, std::generic_category(), what};
@@ -59,13 +63,14 @@ child_process::~child_process() {
   ::close(to_child_);
   ::close(from_child_);
   resume();
-  for (int i = 0; i < 500; ++i) {
-    if (::waitpid(pid_, nullptr, WNOHANG) == pid_)
-      return;
-    std::this_thread::sleep_for(std::chrono::milliseconds{10});
-  }
-  ::kill(pid_, SIGKILL);
+  // Readable when the process has ended.
+  const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+  pollfd end{process, POLLIN, 0};
+  if (process < 0 || ::poll(&end, 1, static_cast<int>(patience.count())) != 1)
+    ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
+  if (process >= 0)
+    ::close(process);
 }
 
 std::string child_process::read_line() {

@@ -21,6 +21,7 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,22 +37,26 @@ constexpr auto patience = 30s;
 
 /// Node a in this process.
 struct this_node {
-  explicit this_node(std::uint16_t port_of_b, std::chrono::milliseconds silence_limit = 60s)
+  /// @param port_of_c 0: there is no node c.
+  explicit this_node(std::uint16_t port_of_b, std::chrono::milliseconds silence_limit = 60s,
+                     std::uint16_t port_of_c = 0)
       : config{system_options{.node = "a"}}, system{config}, names{std::make_shared<directory>()} {
-    auto made = spawn_tcp_transport(system, {.self = {"a", "test", 1},
-                                             .peers = {{"b", "127.0.0.1", port_of_b}},
-                                             .limits = process_limits(silence_limit),
-                                             .directory = names});
+    std::vector<tcp_peer> peers{{"b", "127.0.0.1", port_of_b}};
+    if (port_of_c != 0)
+      peers.push_back({"c", "127.0.0.1", port_of_c});
+    auto made = spawn_tcp_transport(
+        system,
+        {.self = {"a", "test", 1}, .peers = peers, .limits = process_limits(silence_limit), .directory = names});
     REQUIRE(made);
     via = made->transport;
   }
   ~this_node() { CHECK(stop_and_wait(system, via.router, patience)); }
 
   std::string ask(const std::string& actor, const std::string& text = "hello",
-                  std::chrono::milliseconds timeout = patience) {
+                  std::chrono::milliseconds timeout = patience, const std::string& node = "b") {
     caf::scoped_actor self{system};
     std::string out;
-    runtime::request(self.operator->(), via, {"b", actor}, say(kinds::echo, text), timeout)
+    runtime::request(self.operator->(), via, {node, actor}, say(kinds::echo, text), timeout)
         .receive([&](const wire_message& reply) { out = heard(reply); },
                  [&](const caf::error& error) { out = describe(error); });
     return out;
@@ -92,63 +97,113 @@ private:
 };
 
 struct peer_process {
-  explicit peer_process(std::chrono::milliseconds silence_limit = 60s)
-      : process{TRANSPORT_PEER, {std::to_string(silence_limit.count())}}, port{static_cast<std::uint16_t>(
-                                                                              std::stoul(process.read_line()))} {}
+  explicit peer_process(std::chrono::milliseconds silence_limit = 60s, const std::string& node = "b")
+      : process{TRANSPORT_PEER, {std::to_string(silence_limit.count()), node}}, port{static_cast<std::uint16_t>(
+                                                                                    std::stoul(process.read_line()))} {}
   child_process process;
   std::uint16_t port;
 };
 
-/// Stands between a and b; forwards until told to stop, and then keeps its sockets open: a cable that was cut.
+/// Stands between a and b and forwards. It can be cut: then it keeps its sockets open and says nothing more. And it can
+/// be throttled: then it lets through what it is told to, a few bytes at a time, and to a it is a peer that reads
+/// slowly.
 class cable {
 public:
-  explicit cable(std::uint16_t to) : to_{to} {
+  explicit cable(std::uint16_t to) : to_{to}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
     const auto made = start_listening("127.0.0.1", 0);
     REQUIRE(made);
+    REQUIRE(wake_ >= 0);
     listener_ = made->fd;
     port_ = made->port;
+    // What the kernel takes from a in our place is little, as that of a reader who is behind.
+    const int small = 4096;
+    (void)::setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     thread_ = std::thread{[this] { run(); }};
   }
   ~cable() {
     ended_ = true;
+    wake();
     thread_.join();
-    for (const int fd : {listener_, a_, b_})
+    for (const int fd : {listener_, wake_, a_, b_})
       if (fd >= 0)
         ::close(fd);
   }
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-  void cut() { cut_ = true; }
+  void cut() {
+    cut_ = true;
+    wake();
+  }
+  /// From now on nothing passes from a to b but what trickle() grants.
+  void throttle() { granted_ = 0; }
+  void open() {
+    granted_ = everything;
+    wake();
+  }
+  /// Lets so many bytes pass, and returns when they have. REQUIRES: throttled, and a has so much to say.
+  void trickle(std::int64_t bytes) {
+    granted_ = bytes;
+    wake();
+    for (auto left = granted_.load(); left > 0; left = granted_.load())
+      granted_.wait(left);
+  }
 
 private:
+  static constexpr std::int64_t everything = -1;
+  /// Of a trickle: prime, so that frames are cut everywhere.
+  static constexpr std::size_t drop_bytes = 61;
+
+  void wake() {
+    const std::uint64_t one = 1;
+    (void)!::write(wake_, &one, sizeof one);
+  }
   void run() {
     while (!ended_) {
-      pollfd wait[] = {{listener_, POLLIN, 0}, {cut_ ? -1 : a_, POLLIN, 0}, {cut_ ? -1 : b_, POLLIN, 0}};
-      ::poll(wait, 3, 20);
+      const bool a_speaks = !cut_ && granted_ != 0;
+      pollfd wait[] = {
+          {listener_, POLLIN, 0}, {a_speaks ? a_ : -1, POLLIN, 0}, {cut_ ? -1 : b_, POLLIN, 0}, {wake_, POLLIN, 0}};
+      ::poll(wait, 4, -1);
+      std::uint64_t ignored = 0;
+      (void)!::read(wake_, &ignored, sizeof ignored);
       if ((wait[0].revents & POLLIN) != 0 && a_ < 0) {
-        a_ = ::accept(listener_, nullptr, nullptr);
-        sockaddr_in where{};
-        where.sin_family = AF_INET;
-        where.sin_port = htons(to_);
-        where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        b_ = ::socket(AF_INET, SOCK_STREAM, 0);
-        (void)::connect(b_, reinterpret_cast<sockaddr*>(&where), sizeof where);
+        connect();
         continue;
       }
-      for (int i = 1; i < 3; ++i)
-        if ((wait[i].revents & POLLIN) != 0 && !cut_)
-          forward(i == 1 ? a_ : b_, i == 1 ? b_ : a_);
+      if ((wait[1].revents & POLLIN) != 0 && !cut_) {
+        const auto granted = granted_.load();
+        const auto passed = forward(
+            a_, b_,
+            granted == everything ? 4096 : std::min<std::size_t>(drop_bytes, static_cast<std::size_t>(granted)));
+        if (granted != everything && granted_.fetch_sub(passed) == passed)
+          granted_.notify_all();
+      }
+      if ((wait[2].revents & POLLIN) != 0 && !cut_)
+        forward(b_, a_, 4096);
     }
   }
-  static void forward(int from, int to) {
+  void connect() {
+    a_ = ::accept(listener_, nullptr, nullptr);
+    sockaddr_in where{};
+    where.sin_family = AF_INET;
+    where.sin_port = htons(to_);
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    b_ = ::socket(AF_INET, SOCK_STREAM, 0);
+    (void)::connect(b_, reinterpret_cast<sockaddr*>(&where), sizeof where);
+  }
+  static std::int64_t forward(int from, int to, std::size_t most) {
     std::byte chunk[4096];
-    for (auto count = ::recv(from, chunk, sizeof chunk, MSG_DONTWAIT); count > 0; count = 0)
+    const auto count = ::recv(from, chunk, most, MSG_DONTWAIT);
+    if (count > 0)
       (void)!::send(to, chunk, static_cast<std::size_t>(count), MSG_NOSIGNAL);
+    return count > 0 ? count : 0;
   }
 
   const std::uint16_t to_;
+  const int wake_;
   std::uint16_t port_ = 0;
   int listener_ = -1, a_ = -1, b_ = -1;
   std::atomic<bool> cut_{false}, ended_{false};
+  /// Bytes that may pass from a to b.
+  std::atomic<std::int64_t> granted_{everything};
   std::thread thread_;
 };
 
@@ -261,4 +316,48 @@ TEST_CASE("a flood at a process that stands still is bounded, and what was accep
   self->receive([&](writable_atom, const std::string& node) { told = node == "b"; }, caf::after(patience) >> [] {});
   CHECK(told);
   CHECK(a.ask("parrot") == "hello");
+}
+
+TEST_CASE("a peer that reads slowly costs bounded memory, harms no other, and gets everything in order") {
+  peer_process b, c{60s, "c"};
+  cable between{b.port};
+  this_node a{between.port(), 60s, c.port};
+  REQUIRE(a.ask("parrot") == "hello");
+  REQUIRE(a.ask("parrot", "hello", patience, "c") == "hello");
+  const auto self_before = resident_bytes(::getpid()), b_before = resident_bytes(b.process.pid());
+  forget_peak(::getpid());
+  forget_peak(b.process.pid());
+  between.throttle();
+  caf::scoped_actor self{a.system};
+  std::size_t sent = 0;
+  const auto send_what_fits = [&] {
+    const auto before = sent;
+    while (runtime::cast(self.operator->(), a.via, {"b", "counting"}, say(kinds::echo, std::to_string(sent))))
+      ++sent;
+    return sent - before;
+  };
+  CHECK(send_what_fits() > 1000); // and then it is refused
+  const auto window = transport_limits{}.window_bytes + flow_cost(max_body_bytes);
+  std::size_t accepted_while_slow = 0;
+  for (int round = 0; round < 32; ++round) {
+    between.trickle(64 * 1024);
+    accepted_while_slow += send_what_fits();
+    const auto stats = a.stats();
+    CHECK(stats.connected);
+    CHECK(stats.under_way_bytes <= window);
+    CHECK(stats.queued_bytes <= stats.under_way_bytes);
+    // b has still most of it to read: a connection of its own does not wait for that.
+    CHECK(a.ask("parrot", "hello", patience, "c") == "hello");
+  }
+  CHECK(accepted_while_slow > 0);
+  CHECK(peak_resident_bytes(::getpid()) - self_before < std::uint64_t{16} << 20);
+  CHECK(peak_resident_bytes(b.process.pid()) - b_before < std::uint64_t{16} << 20);
+  between.open();
+  // Not overtaken by a request either: when this is answered, all before it has been handled.
+  runtime::when_writable(self.operator->(), a.via, "b");
+  bool told = false;
+  self->receive([&](writable_atom, const std::string& node) { told = node == "b"; }, caf::after(patience) >> [] {});
+  CHECK(told);
+  CHECK(a.ask("counting") == std::to_string(sent));
+  CHECK(a.stats().connects == 1);
 }
