@@ -1,9 +1,10 @@
 #include "base/log.hpp"
 
+#include "base/escape.hpp"
+
 #include <spdlog/formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -17,45 +18,6 @@ std::atomic<running_actor_source> running_actor{nullptr};
 
 std::string_view view_of(const spdlog::string_view_t& text) {
   return {text.data(), text.size()};
-}
-
-/// Bytes of the UTF-8 character `text` begins with; 0 when it is none.
-std::size_t character_bytes(std::string_view text) {
-  const auto first = static_cast<unsigned char>(text[0]);
-  const std::size_t size = first < 0x80                    ? 1
-                           : first >= 0xc2 && first < 0xe0 ? 2
-                           : (first & 0xf0) == 0xe0        ? 3
-                           : first >= 0xf0 && first < 0xf5 ? 4
-                                                           : 0;
-  if (size == 0 || text.size() < size)
-    return 0;
-  for (std::size_t i = 1; i < size; ++i)
-    if ((text[i] & 0xc0) != 0x80)
-      return 0;
-  return size;
-}
-
-/// Names and errors may come from peers: nothing in them begins a line of its own or breaks a reader.
-/// @param quotes also escaped: `"` and the backslash.
-void append_escaped(std::string& to, std::string_view text, bool quotes) {
-  while (!text.empty()) {
-    const auto size = character_bytes(text);
-    const auto first = text[0];
-    if (size == 0) {
-      to += "\xef\xbf\xbd"; // U+FFFD
-    } else if (first == '\n') {
-      to += "\\n";
-    } else if (size == 1 && (static_cast<unsigned char>(first) < 0x20 || first == 0x7f)) {
-      char code[8];
-      std::snprintf(code, sizeof code, "\\u%04x", static_cast<unsigned>(first));
-      to += code;
-    } else {
-      if (quotes && (first == '"' || first == '\\'))
-        to += '\\';
-      to += text.substr(0, size);
-    }
-    text.remove_prefix(std::max<std::size_t>(size, 1));
-  }
 }
 
 class log_formatter final : public spdlog::formatter {
@@ -88,10 +50,10 @@ private:
     ((line_ += ' ') += view_of(spdlog::level::to_string_view(message.level))) += " [";
     (line_ += view_of(message.logger_name)) += "] ";
     if (!actor.empty()) {
-      append_escaped(line_, actor, false);
+      append_escaped(line_, actor, escape_quotes::no);
       line_ += ": ";
     }
-    append_escaped(line_, text, false);
+    append_escaped(line_, text, escape_quotes::no);
   }
 
   void json_line(const spdlog::details::log_msg& message, std::string_view actor, std::string_view text) {
@@ -99,7 +61,7 @@ private:
     append_time(message.time, true);
     const auto member = [&](const char* key, std::string_view value) {
       ((line_ += "\",\"") += key) += "\":\"";
-      append_escaped(line_, value, true);
+      append_escaped(line_, value, escape_quotes::yes);
     };
     member("level", view_of(spdlog::level::to_string_view(message.level)));
     member("node", view_of(message.logger_name));

@@ -1,3 +1,4 @@
+#include "base/escape.hpp"
 #include "base/log.hpp"
 
 #include <spdlog/details/log_msg.h>
@@ -50,6 +51,23 @@ TEST_CASE("nothing in a message begins a line, ends a string or is no UTF-8") {
              Catch::EndsWith("[dc1] a\\nb\\u001b[0m \xef\xbf\xbd \xc3\xa4\n"));
   CHECK_THAT(line_of(log_format::json, "say \"x\" \\ \n\t\xc3"),
              Catch::EndsWith("\"message\":\"say \\\"x\\\" \\\\ \\n\\u0009\xef\xbf\xbd\"}\n"));
+}
+
+TEST_CASE("what is no UTF-8 is replaced byte by byte: cut, overlong, surrogate, beyond Unicode") {
+  const auto escaped = [](std::string_view text) {
+    std::string out;
+    append_json_string(out, text);
+    return out;
+  };
+  const std::string no = "\xef\xbf\xbd";
+  CHECK(escaped("\xe2\x82\xac \xf0\x9f\x98\x80") == "\"\xe2\x82\xac \xf0\x9f\x98\x80\"");
+  CHECK(escaped("\xe2\x82") == '"' + no + no + '"');
+  CHECK(escaped("\xc0\xaf") == '"' + no + no + '"');
+  CHECK(escaped("\xe0\x80\xaf") == '"' + no + no + no + '"');
+  CHECK(escaped("\xed\xa0\x80") == '"' + no + no + no + '"');
+  CHECK(escaped("\xf4\x90\x80\x80") == '"' + no + no + no + no + '"');
+  CHECK(escaped(std::string_view{"a\0b", 3}) == "\"a\\u0000b\"");
+  CHECK(escaped("") == "\"\"");
 }
 
 } // namespace glocal

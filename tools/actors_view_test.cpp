@@ -1,5 +1,4 @@
 #include "tools/actors_view.hpp"
-#include "tools/glocal_cells.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -25,34 +24,90 @@ json actor(const char* node, int id, int parent, const char* name, double age_s,
           {"restarts", 0u},
           {"last_error", ""},
           {"state_age_s", 0.001},
+          {"state_brief", "ready"},
           {"state", {{"ready", "true"}}}};
+}
+
+/// As `glocal actors` gets them from one answer.
+actor_rows rows(json actors) {
+  auto out = parse_actors(json{{"actors", std::move(actors)}}.dump());
+  REQUIRE(out);
+  sort_actors(*out);
+  return std::move(*out);
+}
+actor_rows between(json first, json second) {
+  auto now = rows(std::move(second));
+  take_rates(rows(std::move(first)), now);
+  return now;
 }
 
 } // namespace
 
+TEST_CASE("an actor of a node's answer is a row of what a table shows") {
+  auto one = actor("a", 7, 3, "x", 10.5, 100);
+  one["parent_name"] = "top";
+  one["last_error"] = "a \"bug\" \n";
+  one["messages_in_per_s"] = 12;
+  one["messages_out_per_s"] = 2.5;
+  one["restarts"] = 2u;
+  one["state"] = {{"name", "not the actor's"}, {"mailbox", 99}, {"list", {1, {{"id", 4}}}}};
+  one["state_brief"] = "slot 17";
+  const auto all = rows(json::array({actor("b", 1, 0, "first", 1, 1), one}));
+  REQUIRE(all.size() == 2);
+  const auto& row = all[0];
+  CHECK(row.place == 1);
+  CHECK(row.node == "a");
+  CHECK(row.name == "x");
+  CHECK(row.kind == "k");
+  CHECK(row.id == 7);
+  CHECK(row.parent == 3);
+  CHECK(row.parent_name == "top");
+  CHECK(row.state == "slot 17");
+  CHECK(row.last_error == "a \"bug\" \n");
+  CHECK(row.mailbox == 1);
+  CHECK(row.mailbox_peak == 9);
+  CHECK(row.messages_in == 100);
+  CHECK(row.messages_out == 200);
+  CHECK(row.restarts == 2);
+  CHECK(row.in_per_s == 12.0);
+  CHECK(row.out_per_s == 2.5);
+  CHECK(row.oldest_wait_s == 0.25);
+  CHECK(row.handling_p50_us == 1.0);
+  CHECK(row.handling_p99_us == 20.5);
+  CHECK(row.age_s == 10.5);
+  CHECK_FALSE(all[1].parent_name);
+  CHECK_FALSE(all[1].in_per_s); // without a former sample rates are what the nodes say
+}
+
 TEST_CASE("rates are those between two samples of the same actor, by its own age") {
-  const json first = json::array({actor("a", 1, 0, "top", 10, 100), actor("b", 1, 0, "top", 10, 0)});
-  const json second = json::array({actor("b", 1, 0, "top", 12, 10), actor("a", 1, 0, "top", 10.5, 150)});
-  const auto both = described_actors(first, second);
+  const auto both = between(json::array({actor("a", 1, 0, "top", 10, 100), actor("b", 1, 0, "top", 10, 0)}),
+                            json::array({actor("b", 1, 0, "top", 12, 10), actor("a", 1, 0, "top", 10.5, 150)}));
   REQUIRE(both.size() == 2);
-  CHECK(both[0]["node"] == "a");
-  CHECK(both[0]["messages_in_per_s"].get<double>() == Approx(100));
-  CHECK(both[0]["messages_out_per_s"].get<double>() == Approx(200));
-  CHECK(both[1]["messages_in_per_s"].get<double>() == Approx(5));
+  CHECK(both[0].node == "a");
+  CHECK(both[0].in_per_s.value() == Approx(100));
+  CHECK(both[0].out_per_s.value() == Approx(200));
+  CHECK(both[1].in_per_s.value() == Approx(5));
 }
 
 TEST_CASE("an actor that was not there before, or is new under its name, has no rate") {
-  const json first = json::array({actor("a", 1, 0, "top", 10, 100)});
-  const auto both = described_actors(first, json::array({actor("a", 7, 0, "top", 1, 3)}));
-  CHECK(both[0]["messages_in_per_s"].is_null());
+  const auto both =
+      between(json::array({actor("a", 1, 0, "top", 10, 100)}), json::array({actor("a", 7, 0, "top", 1, 3)}));
+  CHECK_FALSE(both[0].in_per_s);
 }
 
-TEST_CASE("without a former sample rates are what the nodes say") {
-  auto one = actor("a", 1, 0, "top", 10, 100);
-  one["messages_in_per_s"] = 12.5;
-  const auto all = described_actors(nullptr, json::array({one}));
-  CHECK(all[0]["messages_in_per_s"] == 12.5);
-  CHECK_FALSE(all[0].contains("messages_out_per_s"));
+TEST_CASE("as JSON actors are as their nodes sent them, in the table's order and with its rates") {
+  auto one = actor("b", 1, 0, "top", 12, 10);
+  one["news"] = "of a later version";
+  const auto actors = json::array({one, actor("a", 1, 0, "top", 10, 100)});
+  auto now = rows(actors);
+  take_rates(rows(json::array({actor("b", 1, 0, "top", 10, 0)})), now);
+  const auto out = described_actors(now, actors);
+  REQUIRE(out.size() == 2);
+  CHECK(out[0]["node"] == "a");
+  CHECK(out[0]["messages_in_per_s"].is_null());
+  CHECK(out[1]["messages_in_per_s"] == 5.0);
+  CHECK(out[1]["news"] == "of a later version");
+  CHECK(out[1]["state"] == one["state"]);
 }
 
 TEST_CASE("rows of a trace: one header, columns that only widen, kinds before types") {
@@ -84,22 +139,22 @@ TEST_CASE("rows of a trace: one header, columns that only widen, kinds before ty
 TEST_CASE("the table has a row for each actor and says what it does not know") {
   auto one = actor("a", 2, 1, "edge/a/switch", 5, 1);
   one["last_error"] = "a very long error that goes on and on, further than a column of a table should be";
-  const auto text = actors_table(described_actors({}, json::array({actor("a", 1, 0, "top", 5, 1), one})));
-  CHECK(text ==
-        "NAME           KIND  NODE  PARENT  STATE  MAILBOX now/peak  OLDEST  IN/s  OUT/s  p50/p99 us  RESTARTS  "
-        "LAST ERROR\n"
-        "edge/a/switch  k     a     top     ready  1/9               250 ms     -      -  1.0/20.5           0  "
-        "a very long error that goes on and on, furthe...\n"
-        "top            k     a     -       ready  1/9               250 ms     -      -  1.0/20.5           0  "
-        "-\n");
+  one["parent_name"] = "top";
+  one["state_brief"] = "slot a value longer than a cell";
+  const auto text = actors_table(rows(json::array({actor("a", 1, 0, "top", 5, 1), one})));
+  CHECK(text == "NAME           KIND  NODE  PARENT  STATE                     MAILBOX now/peak  OLDEST  IN/s  OUT/s  "
+                "p50/p99 us  RESTARTS  LAST ERROR\n"
+                "edge/a/switch  k     a     top     slot a value longer t...  1/9               250 ms     -      -  "
+                "1.0/20.5           0  a very long error that goes on and on, furthe...\n"
+                "top            k     a     -       ready                     1/9               250 ms     -      -  "
+                "1.0/20.5           0  -\n");
 }
 
 TEST_CASE("the tree has children below their parents, and orphans below their node") {
   auto killed = actor("a", 3, 2, "grandchild", 1, 1);
   killed["restarts"] = 2u;
-  const auto all =
-      described_actors({}, json::array({actor("a", 1, 0, "top", 1, 1), actor("a", 2, 1, "child", 1, 1), killed,
-                                        actor("a", 4, 1, "second", 1, 1), actor("b", 5, 99, "orphan", 1, 1)}));
+  const auto all = rows(json::array({actor("a", 1, 0, "top", 1, 1), actor("a", 2, 1, "child", 1, 1), killed,
+                                     actor("a", 4, 1, "second", 1, 1), actor("b", 5, 99, "orphan", 1, 1)}));
   CHECK(actors_tree(all) == "a\n"
                             "└─ top  (k, ready)\n"
                             "   ├─ child  (k, ready)\n"
@@ -110,30 +165,13 @@ TEST_CASE("the tree has children below their parents, and orphans below their no
 }
 
 TEST_CASE("actors that claim to be each other's parents do not keep the tree from ending") {
-  const auto all = described_actors(
-      {}, json::array({actor("a", 1, 2, "x", 1, 1), actor("a", 2, 1, "y", 1, 1), actor("a", 3, 3, "self", 1, 1)}));
+  const auto all =
+      rows(json::array({actor("a", 1, 2, "x", 1, 1), actor("a", 2, 1, "y", 1, 1), actor("a", 3, 3, "self", 1, 1)}));
   CHECK(actors_tree(all) == "a\n└─ self  (k, ready)\n");
 }
 
-TEST_CASE("an actor's state in a word") {
-  const auto with = [](json state) {
-    auto one = actor("a", 1, 0, "x", 1, 1);
-    one["state"] = std::move(state);
-    return short_state(one);
-  };
-  CHECK(with({{"ready", "true"}}) == "ready");
-  CHECK(with({{"ready", "false"}, {"slots", "3"}}) == "not ready");
-  CHECK(with({{"healthy", "false"}}) == "unhealthy");
-  CHECK(with({{"slot", "17"}}) == "slot 17");
-  CHECK(with({{"slot", "a value longer than a cell"}}) == "slot a value longer t...");
-  CHECK(with(json::object()) == "-");
-  auto stuck = actor("a", 1, 0, "x", 1, 1);
-  stuck["state_age_s"] = nullptr;
-  CHECK(short_state(stuck) == "no answer");
-}
-
 TEST_CASE("one actor's page has its own summary, or says that it gave none") {
-  auto one = described_actors({}, json::array({actor("a", 1, 0, "top", 75, 4)}))[0];
+  auto one = actor("a", 1, 0, "top", 75, 4);
   CHECK_THAT(actor_page(one), Catch::Contains("alive for     1 min 15 s\n") &&
                                   Catch::Contains("  ready       true\n") &&
                                   Catch::Contains("messages in   4 (-/s)\n"));
@@ -142,25 +180,32 @@ TEST_CASE("one actor's page has its own summary, or says that it gave none") {
 }
 
 TEST_CASE("the busiest come first, and no more than asked for") {
-  const json first =
-      json::array({actor("a", 1, 0, "idle", 1, 0), actor("a", 2, 0, "busy", 1, 0), actor("a", 3, 0, "some", 1, 0)});
-  const json second =
-      json::array({actor("a", 1, 0, "idle", 2, 0), actor("a", 2, 0, "busy", 2, 50), actor("a", 3, 0, "some", 2, 5)});
-  const auto top = busiest_actors(described_actors(first, second), 2);
+  const auto top = busiest_actors(between(json::array({actor("a", 1, 0, "idle", 1, 0), actor("a", 2, 0, "busy", 1, 0),
+                                                       actor("a", 3, 0, "some", 1, 0)}),
+                                          json::array({actor("a", 1, 0, "idle", 2, 0), actor("a", 2, 0, "busy", 2, 50),
+                                                       actor("a", 3, 0, "some", 2, 5)})),
+                                  2);
   REQUIRE(top.size() == 2);
-  CHECK(top[0]["name"] == "busy");
-  CHECK(top[1]["name"] == "some");
+  CHECK(top[0].name == "busy");
+  CHECK(top[1].name == "some");
 }
 
 TEST_CASE("whatever a node sends is shown without a failure") {
-  const json odd =
-      json::array({nullptr, 5, json::object(), json{{"name", 7}, {"node", json::array()}, {"id", -1}, {"age_s", "x"}}});
-  const auto all = described_actors(odd, odd);
+  const json odd = json::array({nullptr, 5, json::object(), json::array({1, "x", json{{"name", "no actor"}}}),
+                                json{{"name", 7}, {"node", json::array()}, {"id", -1}, {"age_s", "x"}}});
+  const auto all = between(odd, odd);
   CHECK(all.size() == 2);
   CHECK_FALSE(actors_table(all).empty());
   CHECK_FALSE(actors_tree(all).empty());
-  for (const auto& one : all)
+  for (const auto& one : described_actors(all, odd))
     CHECK_FALSE(actor_page(one).empty());
+  for (const auto* text : {"", "[]", "7", "{\"actors\":", "{\"actors\":[{]}", "nonsense"})
+    CHECK_FALSE(parse_actors(text));
+  for (const auto* text : {"{}", "{\"actors\":5}", "{\"actors\":[]}", "{\"actors\":[[[{\"name\":\"x\"}]]]}"})
+    CHECK(parse_actors(text).value().empty());
+  // Said twice: a reader of JSON values has the last as well.
+  CHECK(parse_actors(R"({"actors":[{"name":"a"},{"name":"b"}],"actors":[{"name":"c"}]})").value().size() == 1);
+  CHECK(described_actors(rows(odd), json::array()).empty());
 }
 
 } // namespace glocal::cli

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <iostream>
 #include <map>
+#include <set>
 #include <thread>
 
 namespace glocal::cli {
@@ -122,13 +123,15 @@ private:
   }
 
   int nobody_meant(const std::vector<std::string>& nodes) const {
-    auto actors = json::array();
-    for (const auto& one : ask_nodes(state_, nodes, "/api/v1/actors"))
-      for (const auto& actor : list(at(one.body, {"actors"})))
-        actors.push_back(actor);
-    auto known = actor_names(actors);
-    const auto kinds = actor_kinds(actors);
-    known.insert(known.end(), kinds.begin(), kinds.end());
+    std::vector<actor_rows> parts(nodes.size());
+    (void)ask_nodes(state_, nodes, "/api/v1/actors?state=brief", [&](std::size_t index, const std::string& text) {
+      parts[index] = parse_actors(text).value_or(actor_rows{});
+      return true;
+    });
+    std::set<std::string> known;
+    for (const auto& rows : parts)
+      for (const auto& row : rows)
+        known.insert({row.name, row.kind});
     complain("no actor has the name or kind " + node::quoted(options_.match) + "; " +
              node::suggest(options_.match, {known.begin(), known.end()}, "names and kinds"));
     return no_match;

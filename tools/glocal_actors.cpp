@@ -9,9 +9,11 @@
 #include "tools/glocal_table.hpp"
 
 #include <chrono>
-#include <cmath>
+#include <functional>
 #include <iostream>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace glocal::cli {
 namespace {
@@ -22,57 +24,86 @@ using nlohmann::json;
 constexpr auto metrics_timeout = 3s;
 
 struct sample {
-  json actors = json::array();
+  actor_rows rows;
+  /// As the nodes sent them; only when it was asked for.
+  json values = json::array();
   int code = done;
 };
 
-sample take_sample(const node::cluster_state& state, const std::vector<std::string>& nodes) {
+/// What to ask for.
+struct question {
+  /// Of one name; empty: all.
+  std::string name{};
+  /// The whole of each, as JSON values.
+  bool with_values = false;
+};
+
+sample take_sample(const node::cluster_state& state, const std::vector<std::string>& nodes, const question& wanted) {
+  struct part {
+    actor_rows rows;
+    json values = json::array();
+  };
+  std::vector<part> parts(nodes.size());
+  auto target = std::string{"/api/v1/actors?state="} + (wanted.with_values ? "full" : "brief");
+  if (!wanted.name.empty())
+    target += "&name=" + query_value(wanted.name);
   sample out;
-  auto answers = ask_nodes(state, nodes, "/api/v1/actors");
-  out.code = code_of(answers);
-  for (auto& one : answers)
-    if (const auto found = one.body.find("actors"); found != one.body.end() && found->is_array())
-      for (auto& actor : *found)
-        out.actors.push_back(std::move(actor));
+  out.code = code_of(ask_nodes(state, nodes, target, [&](std::size_t index, const std::string& text) {
+    auto rows = parse_actors(text);
+    if (rows)
+      parts[index].rows = std::move(*rows);
+    if (rows && wanted.with_values)
+      parts[index].values = list(at(json::parse(text, nullptr, false), {"actors"}));
+    return rows.has_value();
+  }));
+  for (auto& [rows, values] : parts) {
+    const auto offset = out.values.size();
+    for (auto& value : values)
+      out.values.push_back(std::move(value));
+    for (auto& row : rows) {
+      row.place += offset;
+      out.rows.push_back(std::move(row));
+    }
+  }
+  sort_actors(out.rows);
   return out;
 }
 
-std::chrono::duration<double> pause_of(const actor_options& options) {
-  return std::chrono::duration<double>{options.sample_s};
-}
-
 /// Now, with the nodes' own rates; or, when the options ask for it, with those between two samples.
-sample described(const actor_options& options, const node::cluster_state& state,
-                 const std::vector<std::string>& nodes) {
-  json former;
+sample described(const actor_options& options, const node::cluster_state& state, const std::vector<std::string>& nodes,
+                 const question& wanted) {
+  actor_rows former;
   if (options.sample_s > 0) {
-    former = take_sample(state, nodes).actors;
-    std::this_thread::sleep_for(pause_of(options));
+    former = take_sample(state, nodes, {.name = wanted.name}).rows;
+    std::this_thread::sleep_for(std::chrono::duration<double>{options.sample_s});
   }
-  auto now = take_sample(state, nodes);
-  return {described_actors(former, std::move(now.actors)), now.code};
+  auto now = take_sample(state, nodes, wanted);
+  if (options.sample_s > 0)
+    take_rates(former, now.rows);
+  if (wanted.with_values)
+    now.values = described_actors(now.rows, std::move(now.values));
+  return now;
 }
 
 /// Complains that nobody has the name. A node that did not answer may have it.
-int no_such_actor(const sample& from, const std::string& name) {
-  const auto names = actor_names(from.actors);
+int no_such_actor(const node::cluster_state& state, const std::vector<std::string>& nodes, const std::string& name) {
+  const auto all = take_sample(state, nodes, {});
+  const auto names = actor_names(all.rows);
   complain("there is no actor " + node::quoted(name) + "; " +
            node::suggest(name, {names.begin(), names.end()}, "actors"));
-  return from.code == done ? static_cast<int>(no_match) : from.code;
+  return all.code == done ? static_cast<int>(no_match) : all.code;
 }
 
-int show_repeatedly(const actor_options& options, const std::function<void(const json&)>& print) {
+int show_repeatedly(const actor_options& options, const std::function<std::string(const actor_rows&)>& shown) {
   return repeated(options.view, [&](const node::cluster_state& state) -> int {
     const auto nodes = nodes_meant(state, options.node);
     if (!nodes)
       return no_match;
-    const auto now = described(options, state, *nodes);
+    const bool as_json = options.view.format == output::json;
+    const auto now = described(options, state, *nodes, {.with_values = as_json});
+    const auto text = as_json ? dump({{"actors", now.values}}, options.view.watch) : shown(now.rows);
     clear_screen(options.view);
-    if (options.view.format == output::json)
-      std::cout << dump({{"actors", now.actors}}, options.view.watch);
-    else
-      print(now.actors);
-    std::cout.flush();
+    std::cout << text << std::flush;
     return now.code;
   });
 }
@@ -80,16 +111,16 @@ int show_repeatedly(const actor_options& options, const std::function<void(const
 } // namespace
 
 int actors_list(const actor_options& options) {
-  return show_repeatedly(options, [](const json& actors) { std::cout << actors_table(actors); });
+  return show_repeatedly(options, actors_table);
 }
 
 int actors_tree(const actor_options& options) {
-  return show_repeatedly(options, [](const json& actors) { std::cout << actors_tree(actors); });
+  return show_repeatedly(options, [](const actor_rows& actors) { return actors_tree(actors); });
 }
 
 int actors_top(const actor_options& options) {
   return show_repeatedly(options,
-                         [&](const json& actors) { std::cout << actors_table(busiest_actors(actors, options.rows)); });
+                         [&](const actor_rows& actors) { return actors_table(busiest_actors(actors, options.rows)); });
 }
 
 int actors_show(const actor_options& options, const std::string& name) {
@@ -97,16 +128,15 @@ int actors_show(const actor_options& options, const std::string& name) {
     const auto nodes = nodes_meant(state, options.node);
     if (!nodes)
       return no_match;
-    const auto now = described(options, state, *nodes);
-    const auto found = actors_named(now.actors, name);
-    if (found.empty())
-      return no_such_actor(now, name);
+    const auto now = described(options, state, *nodes, {name, true});
+    if (now.values.empty())
+      return no_such_actor(state, *nodes, name);
     clear_screen(options.view);
     if (options.view.format == output::json)
-      std::cout << dump({{"actors", found}}, options.view.watch);
+      std::cout << dump({{"actors", now.values}}, options.view.watch);
     else
-      for (const auto& actor : found)
-        std::cout << (&actor == &found.front() ? "" : "\n") << actor_page(actor);
+      for (const auto& actor : now.values)
+        std::cout << (&actor == &now.values.front() ? "" : "\n") << actor_page(actor);
     std::cout.flush();
     return now.code;
   });
@@ -144,18 +174,17 @@ int actors_kill(const actor_options& options, const std::string& name) {
   const auto nodes = nodes_meant(*found.state, options.node);
   if (!nodes)
     return no_match;
-  const auto all = take_sample(*found.state, *nodes);
-  const auto named = actors_named(all.actors, name);
+  const auto named = take_sample(*found.state, *nodes, {.name = name}).rows;
   if (named.empty())
-    return no_such_actor(all, name);
+    return no_such_actor(*found.state, *nodes, name);
   if (named.size() > 1) {
     std::string where;
     for (const auto& actor : named)
-      where += (where.empty() ? "" : ", ") + cell(at(actor, {"node"}));
+      where += (where.empty() ? "" : ", ") + actor.node;
     complain("several nodes have an actor " + node::quoted(name) + ": " + where + "; say which one with --node");
     return usage;
   }
-  const auto node = cell(at(named[0], {"node"}));
+  const auto& node = named[0].node;
   const auto said = ask_nodes(*found.state, {node}, "/api/v1/actors/kill", json{{"name", name}}.dump());
   if (!said[0].error.empty()) {
     complain("node " + node + ": " + said[0].error);

@@ -5,6 +5,8 @@
 #include "tools/glocal_clusters.hpp"
 
 #include <algorithm>
+#include <cctype>
+#include <cstdio>
 #include <future>
 #include <iostream>
 #include <thread>
@@ -22,6 +24,36 @@ constexpr auto ask_timeout = 3s;
 constexpr auto watch_interval = 1s;
 constexpr std::size_t most_at_once = 32;
 
+template <class Read>
+std::vector<answer> ask_each(const node::cluster_state& state, const std::vector<std::string>& nodes,
+                             const std::string& target, const std::string& post_body, Read&& read) {
+  std::vector<answer> out(nodes.size());
+  const auto ask = [&](std::size_t index) {
+    auto& into = out[index];
+    into.node = nodes[index];
+    const auto socket = socket_of(state, into.node);
+    const auto said = post_body.empty() ? node::ask_node(socket, target, ask_timeout)
+                                        : node::tell_node(socket, target, post_body, ask_timeout);
+    if (said) {
+      into.reachable = read(into, index, *said);
+      if (!into.reachable)
+        into.error = "its answer is no JSON object";
+    } else {
+      into.reachable = said.error().what == node::ask_error::kind::refused;
+      into.status = said.error().status;
+      into.error = said.error().message;
+    }
+  };
+  for (std::size_t begin = 0; begin < out.size(); begin += most_at_once) {
+    std::vector<std::future<void>> running;
+    for (auto index = begin; index < std::min(out.size(), begin + most_at_once); ++index)
+      running.push_back(std::async(std::launch::async, ask, index));
+    for (auto& one : running)
+      one.get();
+  }
+  return out;
+}
+
 } // namespace
 
 std::vector<answer> ask_all(const node::cluster_state& state, const std::string& target) {
@@ -30,32 +62,34 @@ std::vector<answer> ask_all(const node::cluster_state& state, const std::string&
 
 std::vector<answer> ask_nodes(const node::cluster_state& state, const std::vector<std::string>& nodes,
                               const std::string& target, const std::string& post_body) {
-  std::vector<answer> out(nodes.size());
-  const auto ask = [&](std::size_t index) {
-    auto& into = out[index];
-    into.node = nodes[index];
-    const auto socket = socket_of(state, into.node);
-    auto said = post_body.empty() ? node::ask_node(socket, target, ask_timeout)
-                                  : node::tell_node(socket, target, post_body, ask_timeout);
-    if (said) {
-      into.body = json::parse(*said, nullptr, false);
-      into.reachable = into.body.is_object();
-      if (!into.reachable)
-        into.error = "its answer is no JSON object";
-    } else {
-      into.reachable = said.error().what == node::ask_error::kind::refused;
-      into.status = said.error().status;
-      into.error = said.error().message;
+  auto out = ask_each(state, nodes, target, post_body, [](answer& into, std::size_t, const std::string& text) {
+    into.body = json::parse(text, nullptr, false);
+    return into.body.is_object();
+  });
+  for (auto& one : out)
+    if (!one.body.is_object())
+      one.body = json::object();
+  return out;
+}
+
+std::vector<answer> ask_nodes(const node::cluster_state& state, const std::vector<std::string>& nodes,
+                              const std::string& target,
+                              const std::function<bool(std::size_t, const std::string&)>& read) {
+  return ask_each(state, nodes, target, {},
+                  [&](answer&, std::size_t index, const std::string& text) { return read(index, text); });
+}
+
+std::string query_value(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80 && (std::isalnum(byte) != 0 || std::string_view{"-._~"}.find(c) != std::string_view::npos)) {
+      out += c;
+      continue;
     }
-    if (!into.body.is_object())
-      into.body = json::object();
-  };
-  for (std::size_t begin = 0; begin < out.size(); begin += most_at_once) {
-    std::vector<std::future<void>> running;
-    for (auto index = begin; index < std::min(out.size(), begin + most_at_once); ++index)
-      running.push_back(std::async(std::launch::async, ask, index));
-    for (auto& one : running)
-      one.get();
+    char code[4];
+    std::snprintf(code, sizeof code, "%%%02X", static_cast<unsigned>(byte));
+    out += code;
   }
   return out;
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace glocal::cli {
@@ -28,6 +29,14 @@ struct answer {
 /// The same of some nodes. @param post_body what is sent along, as POST; empty: GET.
 [[nodiscard]] std::vector<answer> ask_nodes(const node::cluster_state& state, const std::vector<std::string>& nodes,
                                             const std::string& target, const std::string& post_body = {});
+
+/// The same by GET, where `read` takes each answer's text: for large ones, which become no JSON values. Called on any
+/// thread, once for each node that answered, with its index; false when the text is not what it should be.
+[[nodiscard]] std::vector<answer> ask_nodes(const node::cluster_state& state, const std::vector<std::string>& nodes,
+                                            const std::string& target,
+                                            const std::function<bool(std::size_t, const std::string&)>& read);
+/// `text` as a value of a query, percent-encoded (RFC 3986 section 2.3).
+[[nodiscard]] std::string query_value(std::string_view text);
 
 /// Exit code for the answers; names the nodes that did not answer on standard error.
 [[nodiscard]] int code_of(const std::vector<answer>& answers);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <numeric>
 
 namespace glocal::cli {
 namespace {
@@ -31,16 +32,20 @@ std::string table::text() const {
       numeric[column] = numeric[column] && (is_number(row[column]) || row[column] == "-");
     }
   }
+  // In place: a table may have ten thousand rows.
   std::string out;
+  out.reserve((rows_.size() + 1) *
+              (std::accumulate(widths.begin(), widths.end(), std::size_t{1}) + gap * widths.size()));
   const auto line = [&](const std::vector<std::string>& cells) {
-    std::string text;
     for (std::size_t column = 0; column < cells.size(); ++column) {
-      const std::string padding(widths[column] - width(cells[column]), ' ');
-      text += numeric[column] ? padding + cells[column] : cells[column] + padding;
-      text.append(gap, ' ');
+      const auto padding = widths[column] - width(cells[column]);
+      if (numeric[column])
+        out.append(padding, ' ');
+      out += cells[column];
+      out.append(gap + (numeric[column] ? 0 : padding), ' ');
     }
-    text.erase(text.find_last_not_of(' ') + 1);
-    out += text + '\n';
+    out.erase(out.find_last_not_of(' ') + 1);
+    out += '\n';
   };
   line(header_);
   for (const auto& row : rows_)

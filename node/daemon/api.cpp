@@ -83,6 +83,20 @@ std::string text_at(const json& body, const char* key) {
   return found->get<std::string>();
 }
 
+/// Of `?name=` and `?state=brief`.
+actors_wanted wanted_actors(const api_query& query) {
+  actors_wanted out;
+  for (const auto& [key, value] : query)
+    if (key == "name")
+      out.name = value;
+    else if (key == "state" && (value == "brief" || value == "full"))
+      out.with_state = value == "full";
+    else
+      throw api_refusal{400,
+                        "actors are not to be had by '" + key + "=" + value + "'; there are name=NAME, state=brief"};
+  return out;
+}
+
 /// Ends the actor `name` as a failure would. Only what a supervisor starts again: the rest of the node relies on it.
 json kill_actor(const runtime::observatory& actors, const json& body) {
   const auto name = text_at(body, "name");
@@ -135,12 +149,14 @@ api_handlers make_api(caf::actor_system& system, runtime::transport transport, s
   api_handlers out;
   out.get = {
       {"status", [&system, via, shared, records] { return node_status(*shared, records(), peer_stats(system, *via)); }},
-      {"actors", [records] { return actors_json(records()); }},
       {"deadletters", [via, shared] { return dead_letters_json(all_letters(*via, shared->actors)); }},
       {"counters", [shared] { return counters_json(*shared); }},
       {"flows", [&system, via] { return flows_json(read_table(system, *via, store::table::flows)); }},
       {"paths", [&system, via] { return paths_json(read_table(system, *via, store::table::paths)); }},
       {"log", log_json},
+  };
+  out.get_written = {
+      {"actors", [records](const api_query& query) { return actors_text(records(), wanted_actors(query)); }},
   };
   out.post = {
       {"actors/kill", [shared](const json& body) { return kill_actor(shared->actors, body); }},

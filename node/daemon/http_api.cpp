@@ -59,6 +59,8 @@ std::string index_of(const api_handlers& handlers) {
   auto get = nlohmann::json::array(), post = nlohmann::json::array();
   for (const auto& [name, make] : handlers.get)
     get.push_back("/api/v1/" + name);
+  for (const auto& [name, make] : handlers.get_written)
+    get.push_back("/api/v1/" + name);
   for (const auto& [path, make] : handlers.text)
     get.push_back(path);
   for (const auto& [name, act] : handlers.post)
@@ -74,6 +76,10 @@ void add_routes(httplib::Server& http, const api_handlers& handlers) {
   for (const auto& [name, make] : handlers.get)
     http.Get("/api/v1/" + name, [make = make](const httplib::Request&, httplib::Response& response) {
       answer(response, json_type, [&] { return dumped(make()); });
+    });
+  for (const auto& [name, make] : handlers.get_written)
+    http.Get("/api/v1/" + name, [make = make](const httplib::Request& request, httplib::Response& response) {
+      answer(response, json_type, [&] { return make({request.params.begin(), request.params.end()}); });
     });
   for (const auto& [name, act] : handlers.post)
     http.Post("/api/v1/" + name, [act = act](const httplib::Request& request, httplib::Response& response) {

@@ -29,9 +29,15 @@ struct api_refusal : std::runtime_error {
 };
 
 /// Each makes the answer; an api_refusal becomes its status, another exception a 500, with its text.
+/// What stands behind the `?` of a request, decoded.
+using api_query = std::map<std::string, std::string>;
+
 struct api_handlers {
   /// By name: "status" answers GET /api/v1/status.
   std::map<std::string, std::function<nlohmann::json()>> get;
+  /// The same, written as valid JSON by the handler, which is told the query: for answers too large to be made as
+  /// values, and those one wants a part of.
+  std::map<std::string, std::function<std::string(const api_query&)>> get_written{};
   /// By name, called with the body: a JSON object of at most `max_post_bytes`.
   std::map<std::string, std::function<nlohmann::json(const nlohmann::json&)>> post;
   /// By path: "/metrics" → text in the Prometheus exposition format.

@@ -200,6 +200,9 @@ TEST_CASE("the API answers GET, POST and text, and refuses with a reason") {
   const auto socket = directory.path / "n.sock";
   api_handlers handlers;
   handlers.get["thing"] = [] { return json{{"value", "\xff"}}; }; // from a peer: no valid UTF-8
+  handlers.get_written["part"] = [](const api_query& query) {
+    return json{{"of", query.count("of") > 0 ? query.at("of") : "all"}}.dump();
+  };
   handlers.get["broken"] = []() -> json { throw std::runtime_error{"why"}; };
   handlers.post["thing"] = [](const json& body) -> json {
     if (body.contains("bad"))
@@ -212,6 +215,8 @@ TEST_CASE("the API answers GET, POST and text, and refuses with a reason") {
   const std::chrono::seconds patience{5};
   CHECK(*ask_node(socket, "/api/v1/thing", patience) == "{\"value\":\"\xef\xbf\xbd\"}");
   CHECK(*ask_node(socket, "/metrics", patience) == "x 1\n");
+  CHECK(*ask_node(socket, "/api/v1/part", patience) == R"({"of":"all"})");
+  CHECK(*ask_node(socket, "/api/v1/part?of=a%2Fb%20c", patience) == R"({"of":"a/b c"})");
   CHECK(*tell_node(socket, "/api/v1/thing", R"({"a": 1})", patience) == R"({"got":{"a":1}})");
   const auto status = [](const auto& answer) { return answer ? 200 : answer.error().status; };
   CHECK(status(ask_node(socket, "/api/v1/broken", patience)) == 500);
@@ -229,17 +234,66 @@ TEST_CASE("actors as JSON: units in names, an unanswered summary is null") {
   auto quiet = record("k", "quiet", {});
   quiet.state_age = std::chrono::steady_clock::duration{-1};
   quiet.oldest_wait = std::chrono::milliseconds{1500};
-  const auto out = actors_json({record("k", "x", {{"ready", "true"}}), quiet})["actors"];
+  const auto out = json::parse(actors_text({record("k", "x", {{"ready", "true"}}), quiet}))["actors"];
   CHECK(out[0]["state"]["ready"] == "true");
   CHECK(out[0]["state_age_s"].get<double>() == Approx(0.001));
   CHECK(out[1]["state_age_s"].is_null());
   CHECK(out[1]["oldest_wait_s"].get<double>() == Approx(1.5));
 }
 
+TEST_CASE("whatever an actor is called or says, its JSON is valid") {
+  auto odd = record("a \"kind\"", "name\n\\ \xff", {{"key\t\"", "\x01"}, {"", ""}});
+  odd.last_error = "\xed\xa0\x80";
+  odd.in_rate = std::numeric_limits<double>::quiet_NaN();
+  odd.out_rate = 0.1;
+  const auto out = json::parse(actors_text({odd, record("k", "second", {})}))["actors"];
+  REQUIRE(out.size() == 2);
+  CHECK(out[0]["name"] == "name\n\\ \xef\xbf\xbd");
+  CHECK(out[0]["state"]["key\t\""] == "\x01");
+  CHECK(out[0]["messages_in_per_s"].is_null());
+  CHECK(out[0]["messages_out_per_s"] == 0.1);
+  CHECK(out[1]["state"] == json::object());
+  CHECK(json::parse(actors_text({})) == json{{"actors", json::array()}});
+}
+
 TEST_CASE("what an actor calls a secret is not shown") {
-  const auto state = actors_json({record("k", "x", {{"API_Token", "abc"}, {"private key", "def"}, {"keys", "7"}})});
+  const auto state =
+      json::parse(actors_text({record("k", "x", {{"API_Token", "abc"}, {"private key", "def"}, {"keys", "7"}})}));
   CHECK(state["actors"][0]["state"] ==
         json{{"API_Token", "(not shown)"}, {"private key", "(not shown)"}, {"keys", "7"}});
+}
+
+TEST_CASE("an actor's state in a word") {
+  const auto brief = [](runtime::state_entries state) -> std::string {
+    return json::parse(actors_text({record("k", "x", std::move(state))}))["actors"][0]["state_brief"];
+  };
+  CHECK(brief({{"ready", "true"}}) == "ready");
+  CHECK(brief({{"slots", "3"}, {"ready", "false"}}) == "not ready");
+  CHECK(brief({{"healthy", "false"}}) == "unhealthy");
+  CHECK(brief({{"slot", "17"}, {"keys", "2"}}) == "slot 17");
+  CHECK(brief({{"token", "abc"}}) == "token (not shown)");
+  CHECK(brief({}).empty());
+  auto stuck = record("k", "x", {{"ready", "true"}});
+  stuck.state_age = std::chrono::steady_clock::duration{-1};
+  CHECK(json::parse(actors_text({stuck}))["actors"][0]["state_brief"] == "no answer");
+}
+
+TEST_CASE("some of the actors, and less of them") {
+  auto child = record("k", "child", {{"ready", "true"}});
+  child.id = 2;
+  child.parent = 1;
+  auto top = record("k", "top", {});
+  top.id = 1;
+  const auto all = json::parse(actors_text({top, child}, {.with_state = false}))["actors"];
+  REQUIRE(all.size() == 2);
+  CHECK(all[0]["parent_name"].is_null());
+  CHECK(all[1]["parent_name"] == "top");
+  CHECK_FALSE(all[1].contains("state"));
+  CHECK(all[1]["state_brief"] == "ready");
+  const auto one = json::parse(actors_text({top, child}, {.name = "child"}))["actors"];
+  REQUIRE(one.size() == 1);
+  CHECK(one[0]["parent_name"] == "top"); // who is not in the answer is still known
+  CHECK(json::parse(actors_text({top, child}, {.name = "nobody"})) == json{{"actors", json::array()}});
 }
 
 TEST_CASE("dead letters as JSON name who, whom and what") {

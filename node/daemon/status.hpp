@@ -13,6 +13,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,9 @@ struct status_sources {
   /// Of the exact-match table.
   std::size_t flow_capacity = 0;
 };
+  /// Null on nodes that are no store.
+  std::shared_ptr<const actors::slot_meters> slots{};
+};
 
 /// Living actors, their state summaries renewed. Waits at most `patience` for actors that are busy.
 [[nodiscard]] std::vector<runtime::actor_record> fresh_records(const runtime::observatory& actors,
@@ -54,7 +58,16 @@ struct status_sources {
 [[nodiscard]] nlohmann::json node_status(const status_sources& sources,
                                          const std::vector<runtime::actor_record>& records,
                                          const runtime::transport_stats& peers);
-[[nodiscard]] nlohmann::json actors_json(const std::vector<runtime::actor_record>& records);
+
+struct actors_wanted {
+  /// Only those; all when there is none.
+  std::optional<std::string> name{};
+  /// The whole of their summaries, not only what `state_brief` says.
+  bool with_state = true;
+};
+/// JSON as text: a node may have 10,000 actors, and a tree of values would take longer than to ask all of them.
+[[nodiscard]] std::string actors_text(const std::vector<runtime::actor_record>& records,
+                                      const actors_wanted& which = {});
 [[nodiscard]] nlohmann::json dead_letters_json(const runtime::letter_counts& letters);
 [[nodiscard]] nlohmann::json counters_json(const status_sources& sources);
 
