@@ -279,7 +279,10 @@ int main(int argc, char** argv) {
                 "  glocal trace --simulate 'udp 8.8.8.8:1 > 9.9.9.9:53' --at sub-edge --port subscribers\n\n"
                 "A packet is PROTOCOL ADDRESS:PORT > ADDRESS:PORT [vlan=N] [dscp=N] [ttl=N] [flags=syn,ack], a filter\n"
                 "[PROTOCOL] [PREFIX:PORTS > PREFIX:PORTS] [vlan=N] [dscp=N] [icmp_type=N] [flags=syn,-ack] [tenant=N]\n"
-                "[port=NAME]; 'any' stands for a protocol or a prefix, '<>' for both directions.");
+                "[port=NAME]; 'any' stands for a protocol or a prefix, '<>' for both directions.\n\n"
+                "Exit codes: 0 when packets were shown, whatever became of them, and when --count tripped (a verdict\n"
+                "is an answer, also 'dropped': scripts read it from -o json); 1 when an edge refused (a trace runs\n"
+                "already); 6 when no packet came in its time or there is no such edge; 7 when an edge did not answer.");
   add_cluster(sub, following.cluster);
   add_format(sub, following.format);
   auto* live_option = sub->add_option("--live", live, "follow packets of this filter")->option_text("FILTER");
