@@ -46,6 +46,7 @@ std::vector<runtime::child_spec> edge_children(edge_surroundings in) {
     settings.attachments = here->ports.attachments;
     settings.decision_deadline = here->config.flow.hold_timeout;
     settings.traces = here->traces;
+    settings.accounts = here->accounts;
     for (const auto* edge : here->config.nodes_with(role::edge))
       settings.trusted_rlocs.push_back(edge->underlay->rloc.address);
     return parent.spawn<actors::switch_agent>(settings, here->fast_path, here->client(), here->directory);

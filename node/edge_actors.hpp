@@ -1,6 +1,7 @@
 #pragma once
 // The actors of one edge, as its cluster file wants them: the same on a running node and in a replay.
 
+#include "actors/edge/path_accounts.hpp"
 #include "actors/edge/trace_book.hpp"
 #include "actors/edge/vnf_driver.hpp"
 #include "dataplane/switch/southbound.hpp"
@@ -29,6 +30,7 @@ struct edge_surroundings {
   std::function<caf::actor()> client;
   std::shared_ptr<runtime::directory> directory;
   std::shared_ptr<actors::trace_book> traces;
+  std::shared_ptr<actors::path_accounts> accounts = std::make_shared<actors::path_accounts>();
   /// Off where nothing blocks and time is virtual.
   bool detached_driver = true;
 };

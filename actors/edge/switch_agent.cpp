@@ -233,7 +233,7 @@ void switch_agent::install(const install_flow& order) {
 void switch_agent::advance(model::path_id id) {
   if (programmed_.contains(id)) {
     // A path_miss that was under way when the path was programmed: programming it again releases what is held.
-    submit(set_path{programmed_.at(id)});
+    submit(programmed_.at(id));
     return;
   }
   const auto wait = awaited_.find(id);
@@ -319,10 +319,11 @@ bool switch_agent::program(const model::service_path& path) {
   if (!compiled)
     return false;
   const auto known = programmed_.find(path.id);
-  if (known != programmed_.end() && known->second == *compiled)
+  if (known != programmed_.end() && known->second.path == *compiled)
     return true;
-  programmed_.insert_or_assign(path.id, *compiled);
-  submit(set_path{std::move(*compiled)});
+  const set_path order{std::move(*compiled), settings_.accounts->of(path)};
+  programmed_.insert_or_assign(path.id, order);
+  submit(order);
   return true;
 }
 

@@ -13,6 +13,7 @@
 
 #include "actors/edge/edge_view.hpp"
 #include "actors/edge/messages.hpp"
+#include "actors/edge/path_accounts.hpp"
 #include "actors/edge/trace_steps.hpp"
 #include "actors/store/actor_store.hpp"
 #include "runtime/directory.hpp"
@@ -44,6 +45,8 @@ struct switch_agent_settings {
   /// Of reading flows and paths that others published. Shorter than the switch's hold_timeout.
   std::chrono::milliseconds decision_deadline{2000};
   std::shared_ptr<trace_book> traces = std::make_shared<trace_book>();
+  /// Outlives the agent: a restarted one goes on counting where this one did.
+  std::shared_ptr<path_accounts> accounts = std::make_shared<path_accounts>();
 };
 
 /// A trace that nobody has read for so long is ended: its reader was killed.
@@ -159,7 +162,7 @@ private:
   /// Running instances of this node.
   std::map<std::string, arm_ports> local_;
   /// What the switch has, so that nothing is sent twice.
-  std::map<model::path_id, dataplane::path_program> programmed_;
+  std::map<model::path_id, dataplane::set_path> programmed_;
   std::map<model::path_id, path_wait> awaited_;
   bool stale_ = false, routes_stale_ = false;
   std::deque<dataplane::command> waiting_;

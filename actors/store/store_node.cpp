@@ -118,13 +118,16 @@ store_node::answer store_node::on_batch(byte_view body) {
     if (const auto grant = leases_.find(lease_of(op)))
       if (std::ranges::find(part.leases, grant->id, &store::lease_grant::id) == part.leases.end())
         part.leases.push_back(*grant);
+    auto& here = joined.parts[slot];
+    here.places.push_back(i);
+    here.kinds.count(op);
     part.operations.push_back(std::move(op));
-    joined.places[slot].push_back(i);
   }
   if (parts.empty())
     return frame(frame_kind::batch_reply, store::batch_reply{std::vector<store::op_result>{}});
   joined.results.resize(decoded->size());
   joined.open = parts.size();
+  joined.came = now();
   joined.promise = make_response_promise();
   const auto promise = joined.promise;
   batches_.emplace(request, std::move(joined));
@@ -198,6 +201,8 @@ store_node::answer store_node::on_watch(const std::string& client, byte_view bod
   for (const auto& point : decoded->resume)
     from[point.slot] = point.at;
   for (const auto slot : slots_) {
+    if (settings_.meters)
+      settings_.meters->count_watch(slot);
     const auto at = from.find(slot);
     to_shard(slot, store::subscribe_event{id, decoded->of, decoded->prefix,
                                           at == from.end() ? std::nullopt : std::optional{at->second}});
@@ -239,24 +244,26 @@ void store_node::handle(store::slot_id slot, store::reply_action& action) {
   if (at == batches_.end())
     return;
   auto& batch = at->second;
-  const auto& places = batch.places.at(slot);
+  const auto& places = batch.parts.at(slot).places;
   for (std::size_t i = 0; i < places.size(); ++i) {
     counters_.conflicts += action.results[i].code == store::op_code::conflict;
     batch.results[places[i]] = std::move(action.results[i]);
   }
-  finish_part(action.request, batch);
+  finish_part(action.request, slot, batch);
 }
 
-void store_node::handle(store::slot_id, store::refuse_action& action) {
+void store_node::handle(store::slot_id slot, store::refuse_action& action) {
   if (const auto batch = batches_.find(action.request); batch != batches_.end()) {
     batch->second.fault = action.why;
-    finish_part(action.request, batch->second);
+    finish_part(action.request, slot, batch->second);
   } else if (auto scan = scans_.extract(action.request)) {
     scan.mapped().promise.deliver(frame(frame_kind::scan_reply, store::scan_reply{unexpected{action.why}}));
   }
 }
 
-void store_node::finish_part(store::request_id request, joined_batch& batch) {
+void store_node::finish_part(store::request_id request, store::slot_id slot, joined_batch& batch) {
+  if (settings_.meters)
+    settings_.meters->record(slot, batch.parts.at(slot).kinds, now() - batch.came);
   if (--batch.open > 0)
     return;
   auto reply =
@@ -269,6 +276,7 @@ void store_node::finish_part(store::request_id request, joined_batch& batch) {
 }
 
 void store_node::walk_on(store::request_id request, walking_scan& scan) {
+  scan.asked = now();
   to_shard(scan.request.slot, store::scan_event{request, scan.request.from, scan.request.prefix, scan.request.after,
                                                 scan.request.limit - scan.page.entries.size(),
                                                 store::limits::scan_page_bytes - scan.bytes});
@@ -279,6 +287,8 @@ void store_node::handle(store::slot_id slot, store::scan_reply_action& action) {
   if (at == scans_.end())
     return;
   auto& scan = at->second;
+  if (settings_.meters)
+    settings_.meters->record_scan(slot, now() - scan.asked);
   for (auto& row : action.entries) {
     scan.bytes += payload_bytes(row);
     scan.page.entries.push_back(std::move(row));

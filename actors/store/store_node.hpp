@@ -8,6 +8,7 @@
 
 #include "actors/store/messages.hpp"
 #include "actors/store/names.hpp"
+#include "actors/store/slot_meters.hpp"
 #include "runtime/observed.hpp"
 #include "runtime/transport.hpp"
 #include "store/hash_ring.hpp"
@@ -34,6 +35,8 @@ struct store_node_settings {
   std::size_t max_requests = 8192;
   /// Watches one client node may have open here.
   std::size_t max_streams_per_client = 1024;
+  /// What is counted of each slot; outlives the actor. Nothing is where it is null.
+  std::shared_ptr<slot_meters> meters;
 };
 
 class store_node final : public runtime::observed_actor {
@@ -50,11 +53,17 @@ public:
 private:
   using answer = caf::result<runtime::wire_message>;
 
+  /// The operations of a batch that one slot has.
+  struct batch_part {
+    std::vector<std::size_t> places;
+    slot_meters::tally kinds;
+  };
   /// A batch of one client, spread over shards.
   struct joined_batch {
     caf::response_promise promise;
     std::vector<store::op_result> results;
-    std::map<store::slot_id, std::vector<std::size_t>> places;
+    std::map<store::slot_id, batch_part> parts;
+    store::timestamp came{};
     std::size_t open = 0;
     std::optional<store::store_error> fault;
   };
@@ -64,6 +73,8 @@ private:
     store::scan_request request;
     store::scan_part page;
     std::size_t bytes = 0;
+    /// When the slot it is at was asked.
+    store::timestamp asked{};
   };
   /// A watch of one client over all slots here.
   struct stream {
@@ -92,7 +103,7 @@ private:
   void handle(store::slot_id slot, store::lease_detached_action& action);
   void handle(store::slot_id, store::persist_action&) {}
 
-  void finish_part(store::request_id request, joined_batch& batch);
+  void finish_part(store::request_id request, store::slot_id slot, joined_batch& batch);
   void walk_on(store::request_id request, walking_scan& scan);
   void end_stream(store::subscription_id id);
   void flush_streams();

@@ -3,6 +3,7 @@
 // recent values, each exact by itself, not a consistent cut.
 
 #include "base/histogram.hpp"
+#include "dataplane/switch/path_program.hpp"
 #include "dataplane/switch/port_config.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 
@@ -33,9 +34,22 @@ struct port_counters {
   counter flows_now;
 };
 
-/// All counters of one switch. About 20 KB; construct it on the heap or as a member, never copy it.
+/// Paths are counted by accounts, and which path has which account is the agent's to say (set_path::account): so the
+/// memory is fixed and a counter outlives its path. Account 0 is for all that are not told apart.
+inline constexpr std::size_t max_path_accounts = 512;
+
+/// Of the paths of one account.
+struct path_counters {
+  /// By direction, where they enter the path: the sum over all edges has each packet once. Bytes of IP.
+  std::array<counter, 2> packets, bytes;
+  /// Flows this edge owns: those of now, and all there ever were.
+  counter flows_now, flows;
+};
+
+/// All counters of one switch. About 50 KB; construct it on the heap or as a member, never copy it.
 struct counters {
   std::array<port_counters, max_ports> ports;
+  std::array<path_counters, max_path_accounts> paths;
   /// Indexed by drop_reason: every packet that enters leaves by tx or adds to exactly one of these.
   std::array<counter, drop_reason_count> drops;
 
@@ -47,6 +61,8 @@ struct counters {
   counter held_now, held_peak;
   /// Flows in the table now, installed since the start, and programmed again because their path changed.
   counter flows_now, flows_installed, flows_resteered;
+  /// Flows that ended after packets had passed by them, indexed by removal (southbound.hpp).
+  std::array<counter, 4> flows_removed;
   /// Commands that named something that is not there (an unknown port, a path that was never set).
   counter commands_refused;
   /// Packets traced from here on, records of them the ring had no room for, and packets of other edges' traces that

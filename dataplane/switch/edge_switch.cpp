@@ -12,7 +12,7 @@ std::uint64_t nanoseconds(std::chrono::nanoseconds duration) noexcept {
 } // namespace
 
 edge_switch::edge_switch(const switch_config& config, lcore_channel& border)
-    : config_{config}, border_{border}, counters_{border.mutable_counters()}, flows_{config, counters_.ports},
+    : config_{config}, border_{border}, counters_{border.mutable_counters()}, flows_{config, counters_},
       paths_{config.paths}, holds_{{.holds = config.holds,
                                     .items = config.held_packets,
                                     .timeout_ns = nanoseconds(config.hold_timeout)}},
@@ -195,6 +195,8 @@ bool edge_switch::follow_entry(arrival& in) noexcept {
   case flow::kind::refused: drop(in.frame, flow.refusal); break;
   case flow::kind::on_path:
     touch(flow, in, step.way);
+    if (step.position == 0 && in.where.is_port())
+      count_entry(in, paths_[flow.path_slot].account, step.way);
     take_step(in, paths_[flow.path_slot].program, step, flow.routes[static_cast<std::size_t>(step.way)]);
     break;
   case flow::kind::by_eid:

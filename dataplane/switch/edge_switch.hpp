@@ -99,6 +99,7 @@ private:
   [[nodiscard]] bool is_fresh(const flow& known, const arrival& in) const noexcept;
   [[nodiscard]] bool is_current(std::uint32_t index, const arrival& in) noexcept;
   void touch(flow& used, const arrival& in, direction way) noexcept;
+  void count_entry(const arrival& in, std::uint16_t account, direction way) noexcept;
   [[nodiscard]] std::uint32_t install(const install_flow& order, std::uint32_t path_slot,
                                       displaced_holds& displaced) noexcept;
   [[nodiscard]] bool program(std::uint32_t index, displaced_holds& displaced) noexcept;

@@ -62,6 +62,7 @@ void edge_switch::execute(set_path& order) noexcept {
   if (index == none)
     return counters_.commands_refused.add();
   auto& slot = paths_[index];
+  slot.account = order.account;
   if (slot.what == path_table::state::known && slot.program == order.path)
     return; // an unchanged refresh moves nothing
   const auto hold = slot.what == path_table::state::pending ? slot.hold : none;

@@ -77,6 +77,13 @@ void edge_switch::touch(flow& used, const arrival& in, direction way) noexcept {
     used.forward_closed = used.reverse_closed = false;
 }
 
+/// A packet sets out on a path.
+void edge_switch::count_entry(const arrival& in, std::uint16_t account, direction way) noexcept {
+  auto& counted = counters_.paths[account];
+  counted.packets[static_cast<std::size_t>(way)].add();
+  counted.bytes[static_cast<std::size_t>(way)].add(in.parsed.ip_total_length);
+}
+
 /// The flow of `order`, made, moved to the path or just found; `none` when the table is full.
 std::uint32_t edge_switch::install(const install_flow& order, std::uint32_t path_slot,
                                    displaced_holds& displaced) noexcept {
@@ -100,6 +107,8 @@ std::uint32_t edge_switch::install(const install_flow& order, std::uint32_t path
   if (!is_there && flow.owner && !order.owner)
     return index;
   flow.owner = flow.owner || order.owner;
+  if (flow.owner)
+    flows_.count_on(index, paths_[path_slot].account);
   if (order.cookie != 0)
     flow.cookie = order.cookie;
   if (order.idle_timeout.count() > 0)
@@ -187,6 +196,8 @@ void edge_switch::end_flow(std::uint32_t index, removal why) noexcept {
     flow.idle_ns = 0;
     return;
   }
+  if (flow.what == flow::kind::on_path || flow.what == flow::kind::by_eid)
+    counters_.flows_removed[static_cast<std::size_t>(why)].add();
   flows_.remove(index);
 }
 

@@ -238,6 +238,65 @@ TEST_CASE("packets longer than the way out takes are dropped there") {
   CHECK(it.new_drops() == "mtu_exceeded 1");
 }
 
+TEST_CASE("packets and flows of a path are counted by its account, once, where they enter it") {
+  edge it;
+  const auto& counted = it.channel.statistics().paths[7];
+  const auto totals = [&] {
+    std::string out;
+    for (const auto way : {0, 1})
+      out += std::to_string(counted.packets[way].value()) + "/" + std::to_string(counted.bytes[way].value()) + " ";
+    return out + std::to_string(counted.flows_now.value()) + " of " + std::to_string(counted.flows.value());
+  };
+  it.receive(host, request().build());
+  const auto asked = std::get<packet_in>(it.events().at(0));
+  it.order(set_path{here(), 7});
+  it.order(install_flow{.forward = asked.tuple, .path = path, .owner = true, .hold = asked.hold});
+  CHECK(totals() == "1/40 0/0 1 of 1");
+  // Out of the function and back in: they have entered the path already.
+  it.receive(out_arm, request().build());
+  it.receive(under, from_overlay(reply().build(), at_step(path + 1, 255)));
+  it.receive(in_arm, reply().build());
+  CHECK(totals() == "1/40 0/0 1 of 1");
+  it.receive(host, request().build());
+  CHECK(totals() == "2/80 0/0 1 of 1");
+  // Another edge decided this one: there it is counted, here only what sets out.
+  it.receive(host, request(51515).build());
+  const auto other = std::get<packet_in>(it.events().at(0));
+  it.order(install_flow{.forward = other.tuple, .path = path, .owner = false, .hold = other.hold});
+  CHECK(totals() == "3/120 0/0 1 of 1");
+  it.order(remove_flow{.tuple = asked.tuple});
+  CHECK(totals() == "3/120 0/0 0 of 1");
+  CHECK(it.channel.statistics().flows_removed[static_cast<std::size_t>(removal::commanded)].value() == 1);
+}
+
+TEST_CASE("a packet that sets out against the path's direction is counted for the reverse") {
+  edge it;
+  it.order(set_path{elsewhere(), 3});
+  const auto tuple = parsed(reply().build()).tuple; // a flow of somebody there to our host
+  it.order(install_flow{.forward = tuple, .path = path, .owner = true});
+  it.receive(host, request().build());
+  const auto& counted = it.channel.statistics().paths[3];
+  CHECK(counted.packets[0].value() == 0);
+  CHECK(counted.packets[1].value() == 1);
+  CHECK(counted.flows_now.value() == 1);
+}
+
+TEST_CASE("a flow that moves to a path of another account is counted there") {
+  edge it;
+  it.order(set_path{here(), 1});
+  it.order(set_path{{path + 2, {remote_hop("192.0.2.1")}}, 2});
+  const auto tuple = parsed(request().build()).tuple;
+  it.order(install_flow{.forward = tuple, .path = path, .owner = true});
+  it.order(install_flow{.forward = tuple, .path = path + 2, .owner = true});
+  const auto& paths = it.channel.statistics().paths;
+  CHECK(paths[1].flows_now.value() == 0);
+  CHECK(paths[1].flows.value() == 1);
+  CHECK(paths[2].flows_now.value() == 1);
+  it.order(remove_path{path + 2});
+  CHECK(paths[2].flows_now.value() == 0);
+  CHECK(it.channel.statistics().flows_removed[static_cast<std::size_t>(removal::evicted)].value() == 1);
+}
+
 TEST_CASE("what a port does not take is counted, and its buffer is not lost") {
   edge it;
   it.sink.jammed = {under};
@@ -258,6 +317,7 @@ TEST_CASE("commands out of their bounds are refused where they are submitted") {
   CHECK(is_refused(set_classifier{}));
   CHECK(is_refused(set_mappings{}));
   CHECK(is_refused(set_path{{path + 1, {}}}));
+  CHECK(is_refused(set_path{here(), max_path_accounts}));
   CHECK(is_refused(install_flow{.path = path + 1}));
   CHECK(is_refused(remove_path{max_spi + 1}));
   auto odd = attachment(0, "10.1.0.1/16");

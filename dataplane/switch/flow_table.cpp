@@ -16,8 +16,8 @@ bool is_connection_key(const flow_key& key) noexcept {
 
 } // namespace
 
-flow_table::flow_table(const switch_config& config, std::span<port_counters> ports)
-    : hash_key_{config.hash_key != 0 ? config.hash_key : draw_key()}, ports_{ports}, flows_{config.flows},
+flow_table::flow_table(const switch_config& config, counters& counted)
+    : hash_key_{config.hash_key != 0 ? config.hash_key : draw_key()}, counted_{counted}, flows_{config.flows},
       entries_{config.flows * config.entries_per_flow}, index_{config.flows * config.entries_per_flow} {}
 
 std::uint64_t flow_table::hash(const flow_key& key) const noexcept {
@@ -62,7 +62,7 @@ bool flow_table::add_entry(std::uint32_t flow, const flow_key& key, path_step st
   entries_[index] = {key, step, flow, owner.first_entry};
   owner.first_entry = index;
   if (key.where.is_port())
-    ports_[key.where.port()].flows_now.add();
+    counted_.ports[key.where.port()].flows_now.add();
   return true;
 }
 
@@ -76,7 +76,7 @@ bool flow_table::enters_by(const flow& which, port_id port) const noexcept {
 void flow_table::erase_entry(std::uint32_t index) noexcept {
   const auto& key = entries_[index].key;
   if (key.where.is_port())
-    ports_[key.where.port()].flows_now.decrement();
+    counted_.ports[key.where.port()].flows_now.decrement();
   index_.erase(hash(key), index);
   entries_.release(index);
 }
@@ -96,7 +96,20 @@ void flow_table::clear_entries(std::uint32_t flow) noexcept {
   }
 }
 
+void flow_table::count_on(std::uint32_t flow, std::uint16_t account) noexcept {
+  auto& counted = flows_[flow];
+  if (counted.account == account)
+    return;
+  if (counted.account != flow::no_account)
+    counted_.paths[counted.account].flows_now.decrement();
+  counted.account = account;
+  counted_.paths[account].flows_now.add();
+  counted_.paths[account].flows.add();
+}
+
 void flow_table::remove(std::uint32_t flow) noexcept {
+  if (const auto account = flows_[flow].account; account != flow::no_account)
+    counted_.paths[account].flows_now.decrement();
   for (auto next = flows_[flow].first_entry; next != none;) {
     const auto index = next;
     next = entries_[index].next_of_flow;

@@ -37,6 +37,8 @@ struct flow {
     refused
   };
 
+  static constexpr std::uint16_t no_account = 0xffff;
+
   /// As the initiator sends it; for pending and refused flows, as the packet had it.
   five_tuple forward;
   std::uint32_t tenant = 0;
@@ -47,6 +49,8 @@ struct flow {
   drop_reason refusal = drop_reason::decision_refused;
   /// What to report when it ends by time.
   removal ends_as = removal::idle;
+  /// Of the path it is counted on; `no_account` when it is another edge's to count.
+  std::uint16_t account = no_account;
   /// Slot in the path table, and which states of path, EID table and rules the entries were made for.
   std::uint32_t path_slot = none;
   std::uint32_t path_generation = 0, eid_generation = 0, rules_generation = 0;
@@ -70,8 +74,8 @@ public:
     std::uint32_t next_of_flow = none;
   };
 
-  /// @param ports whose flows_now is kept here; outlives the table.
-  flow_table(const switch_config& config, std::span<port_counters> ports);
+  /// @param counted whose flows_now of ports and paths are kept here; outlives the table.
+  flow_table(const switch_config& config, counters& counted);
 
   /// The entry for `key`, or nullptr. Valid until the next change of its flow.
   [[nodiscard]] const entry* find(const flow_key& key) const noexcept;
@@ -86,6 +90,8 @@ public:
   [[nodiscard]] bool add_entry(std::uint32_t flow, const flow_key& key, path_step step) noexcept;
   /// Removes the keys of `flow`; its connection key stays.
   void clear_entries(std::uint32_t flow) noexcept;
+  /// Counts the flow on the paths of `account` from now on.
+  void count_on(std::uint32_t flow, std::uint16_t account) noexcept;
   /// Removes the flow with all its entries.
   void remove(std::uint32_t flow) noexcept;
 
@@ -106,7 +112,7 @@ private:
   void erase_entry(std::uint32_t index) noexcept;
 
   std::uint64_t hash_key_;
-  std::span<port_counters> ports_;
+  counters& counted_;
   pool<flow> flows_;
   pool<entry> entries_;
   hash_index index_;

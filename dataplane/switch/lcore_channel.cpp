@@ -23,7 +23,9 @@ struct validity {
   bool operator()(const set_classifier& order) const noexcept { return order.rules != nullptr; }
   bool operator()(const set_mappings& order) const noexcept { return order.table != nullptr; }
   bool operator()(const set_known_rlocs&) const noexcept { return true; }
-  bool operator()(const set_path& order) const noexcept { return is_valid(order.path); }
+  bool operator()(const set_path& order) const noexcept {
+    return is_valid(order.path) && order.account < max_path_accounts;
+  }
   bool operator()(const remove_path& order) const noexcept { return is_path_id(order.id); }
   bool operator()(const install_flow& order) const noexcept {
     return order.tenant <= max_tenant && is_path_id(order.path) && order.idle_timeout.count() >= 0;

@@ -21,6 +21,8 @@ public:
     /// pending: the hold. refused: until when.
     std::uint32_t hold = none;
     std::uint64_t refused_until_ns = 0;
+    /// known: where it is counted.
+    std::uint16_t account = 0;
     path_program program;
   };
 

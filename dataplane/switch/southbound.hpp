@@ -25,10 +25,12 @@
 #include "dataplane/switch/trace_record.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 #include <vector>
@@ -84,6 +86,8 @@ struct set_known_rlocs {
 /// A path, new or re-steered. Flows on it are programmed again at their next packet; what waits for it is released.
 struct set_path {
   path_program path;
+  /// Where what passes by it is counted; below max_path_accounts.
+  std::uint16_t account = 0;
 };
 
 /// Flows on the path end as `evicted`.
@@ -185,6 +189,12 @@ struct packet_in {
 };
 
 enum class removal : std::uint8_t { idle, closed, evicted, commanded };
+inline constexpr std::size_t removal_count = 4;
+
+[[nodiscard]] constexpr std::string_view to_string(removal why) noexcept {
+  constexpr std::array<std::string_view, removal_count> names{"idle", "closed", "evicted", "commanded"};
+  return names[static_cast<std::size_t>(why)];
+}
 
 /// An owned flow ended.
 struct flow_removed {

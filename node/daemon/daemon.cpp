@@ -117,6 +117,8 @@ struct daemon::parts {
   std::shared_ptr<runtime::directory> directory = std::make_shared<runtime::directory>();
   std::unique_ptr<dataplane::lcore> lcore;
   std::shared_ptr<actors::trace_book> traces = std::make_shared<actors::trace_book>();
+  std::shared_ptr<actors::path_accounts> accounts = std::make_shared<actors::path_accounts>();
+  std::shared_ptr<actors::slot_meters> meters;
   runtime::transport transport;
   std::shared_ptr<const store::hash_ring> ring;
   std::shared_ptr<store::engine> engine;
@@ -199,7 +201,9 @@ expected<void, std::string> daemon::parts::start() {
     sources.counters = &lcore->statistics();
     sources.ports = named_ports(config, self);
     sources.flow_capacity = config.flow.capacity;
+    sources.paths = accounts;
   }
+  sources.slots = meters;
   const auto* counters = sources.counters;
   auto handlers = make_api(*system, transport, std::move(sources));
   add_packet_trace(handlers, *system, {config, self, directory, traces, counters});
@@ -218,6 +222,7 @@ expected<void, std::string> daemon::parts::open_engine() {
   if (!opened)
     return unexpected{opened.error().message};
   engine = std::move(*opened);
+  meters = std::make_shared<actors::slot_meters>(config.store.slots);
   return {};
 }
 
@@ -279,6 +284,7 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
     add(std::string{actors::store_node_name}, [this](caf::local_actor& parent) {
       actors::store_node_settings settings;
       settings.ring = ring;
+      settings.meters = meters;
       return parent.spawn<actors::store_node>(settings, transport, engine);
     });
   add(std::string{actors::store_client_name}, [this](caf::local_actor& parent) {
@@ -305,7 +311,8 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
                                                               .lease = lease(),
                                                               .client = [this] { return client(); },
                                                               .directory = directory,
-                                                              .traces = traces}),
+                                                              .traces = traces,
+                                                              .accounts = accounts}),
                                                directory);
     });
   if (self.has(role::mano))

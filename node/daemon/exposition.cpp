@@ -1,6 +1,7 @@
 #include "node/daemon/exposition.hpp"
 
 #include <charconv>
+#include <chrono>
 
 namespace glocal::node {
 namespace {
@@ -34,7 +35,7 @@ void exposition::append_label(std::string_view key, std::string_view value, bool
   text_ += '"';
 }
 
-void exposition::begin_sample(std::initializer_list<label> labels, std::string_view suffix) {
+void exposition::begin_sample(label_span labels, std::string_view suffix) {
   text_ += std::exchange(header_, {});
   text_ += name_;
   text_ += suffix;
@@ -46,16 +47,40 @@ void exposition::begin_sample(std::initializer_list<label> labels, std::string_v
   text_ += first ? " " : "} ";
 }
 
-void exposition::add(std::initializer_list<label> labels, std::uint64_t value, std::string_view suffix) {
+template <class Number>
+void exposition::sample(label_span labels, Number value, std::string_view suffix) {
   begin_sample(labels, suffix);
   append_number(text_, value);
   text_ += '\n';
 }
 
+void exposition::add(std::initializer_list<label> labels, std::uint64_t value, std::string_view suffix) {
+  sample(labels, value, suffix);
+}
+
 void exposition::add(std::initializer_list<label> labels, double value, std::string_view suffix) {
-  begin_sample(labels, suffix);
-  append_number(text_, value);
-  text_ += '\n';
+  sample(labels, value, suffix);
+}
+
+void exposition::add(std::initializer_list<label> labels, const latency_buckets& durations) {
+  std::vector<label> with_bound{labels};
+  with_bound.emplace_back("le", "");
+  std::uint64_t so_far = 0;
+  for (std::size_t i = 0; i <= latency_buckets::bounds.size(); ++i) {
+    std::string bound = "+Inf";
+    if (i < latency_buckets::bounds.size()) {
+      // As people write it, without an exponent.
+      char text[32];
+      const auto seconds = std::chrono::duration<double>(latency_buckets::bounds[i]).count();
+      bound.assign(text, std::to_chars(text, text + sizeof text, seconds, std::chars_format::fixed).ptr);
+    }
+    so_far += durations.count(i);
+    with_bound.back().second = bound;
+    sample(with_bound, so_far, "_bucket");
+  }
+  sample(labels, std::chrono::duration<double>(durations.sum()).count(), "_sum");
+  // The buckets' own sum, so that no reader finds more in one than there are in all.
+  sample(labels, so_far, "_count");
 }
 
 } // namespace glocal::node

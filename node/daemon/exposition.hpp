@@ -6,8 +6,11 @@
 // somebody asks. A client library would keep every number a second time, and Debian's brings an HTTP server and libcurl
 // along; the format is this one page.
 
+#include "base/latency_buckets.hpp"
+
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,7 +26,7 @@ public:
   explicit exposition(std::vector<std::pair<std::string, std::string>> common) : common_{std::move(common)} {}
 
   /// The samples that follow are of this family; one without samples is not written.
-  /// @param type "counter", "gauge" or "summary". REQUIRES: a name that was not used before.
+  /// @param type "counter", "gauge", "summary" or "histogram". REQUIRES: a name that was not used before.
   void family(std::string_view name, std::string_view type, std::string_view help);
 
   /// Label values are written in printable ASCII: they may come from peers, and the format demands valid UTF-8.
@@ -31,10 +34,16 @@ public:
   void add(std::initializer_list<label> labels, std::uint64_t value, std::string_view suffix = {});
   void add(std::initializer_list<label> labels, double value, std::string_view suffix = {});
 
+  /// All samples of a histogram: cumulative buckets in seconds, sum and count.
+  void add(std::initializer_list<label> labels, const latency_buckets& durations);
+
   [[nodiscard]] std::string take() { return std::move(text_); }
 
 private:
-  void begin_sample(std::initializer_list<label> labels, std::string_view suffix);
+  using label_span = std::span<const label>;
+  void begin_sample(label_span labels, std::string_view suffix);
+  template <class Number>
+  void sample(label_span labels, Number value, std::string_view suffix);
   void append_label(std::string_view key, std::string_view value, bool first);
 
   const std::vector<std::pair<std::string, std::string>> common_;

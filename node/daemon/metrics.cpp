@@ -1,11 +1,15 @@
 #include "node/daemon/metrics.hpp"
 
+#include "dataplane/switch/southbound.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 #include "node/daemon/exposition.hpp"
 #include "node/daemon/kind_names.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <string>
+#include <utility>
 
 namespace glocal::node {
 namespace {
@@ -47,6 +51,44 @@ void add_ports(exposition& out, const status_sources& node) {
   each("glocal_edge_port_transmit_bytes_total", "Bytes sent by a port.", &port::tx_bytes);
 }
 
+/// At most max_path_accounts, and nothing of one that nothing has passed.
+void add_paths(exposition& out, const dataplane::counters& counted, const actors::path_accounts& accounts) {
+  using dataplane::path_counters;
+  const auto all = accounts.all();
+  const auto is_used = [&](std::size_t i) {
+    const auto& of = counted.paths[i];
+    return of.flows.value() > 0 || of.packets[0].value() > 0 || of.packets[1].value() > 0;
+  };
+  const auto each = [&](const char* name, const char* type, const char* help, auto&& add) {
+    out.family(name, type, help);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (is_used(i))
+        add(all[i], counted.paths[i]);
+  };
+  const auto by_direction = [&](const char* name, const char* help,
+                                const std::array<dataplane::counter, 2> path_counters::*which) {
+    each(name, "counter", help, [&](const actors::path_accounts::account& path, const path_counters& of) {
+      for (const auto& [direction, way] : {std::pair{"forward", 0}, std::pair{"reverse", 1}})
+        out.add({{"service", path.service}, {"path", path.path}, {"chain", path.chain}, {"direction", direction}},
+                (of.*which)[static_cast<std::size_t>(way)].value());
+    });
+  };
+  const auto plain = [&](const char* name, const char* type, const char* help,
+                         const dataplane::counter path_counters::*which) {
+    each(name, type, help, [&](const actors::path_accounts::account& path, const path_counters& of) {
+      out.add({{"service", path.service}, {"path", path.path}, {"chain", path.chain}}, (of.*which).value());
+    });
+  };
+  by_direction("glocal_path_packets_total", "Packets that set out on a path here: over all nodes each counts once.",
+               &path_counters::packets);
+  by_direction("glocal_path_bytes_total", "IP bytes that set out on a path here.", &path_counters::bytes);
+  plain("glocal_path_flows", "gauge", "Flows on a path that were decided here.", &path_counters::flows_now);
+  plain("glocal_path_flows_total", "counter", "Flows decided here for a path, or moved to it.", &path_counters::flows);
+  out.family("glocal_path_folded_total", "counter",
+             "Times a path was programmed that is counted as (other), because all places are taken.");
+  out.add({}, accounts.folded());
+}
+
 void add_edge(exposition& out, const status_sources& node) {
   const auto& counted = *node.counters;
   add_ports(out, node);
@@ -73,6 +115,9 @@ void add_edge(exposition& out, const status_sources& node) {
   one("glocal_edge_flows_installed_total", "counter", "Flows installed.", counted.flows_installed);
   one("glocal_edge_flows_resteered_total", "counter", "Flows programmed again because their path changed.",
       counted.flows_resteered);
+  out.family("glocal_edge_flows_removed_total", "counter", "Flows that ended, by why.");
+  for (std::size_t i = 0; i < dataplane::removal_count; ++i)
+    out.add({{"reason", to_string(static_cast<dataplane::removal>(i))}}, counted.flows_removed[i].value());
   one("glocal_edge_commands_refused_total", "counter", "Commands that named what is not there.",
       counted.commands_refused);
   one("glocal_edge_traces_begun_total", "counter", "Packets traced from this edge on.", counted.traces_begun);
@@ -84,6 +129,8 @@ void add_edge(exposition& out, const status_sources& node) {
           counted.setup_latency);
   summary(out, "glocal_edge_first_packet_delay_seconds", "From a flow's first packet until it is on its way.",
           counted.first_packet_delay);
+  if (node.paths)
+    add_paths(out, counted, *node.paths);
 }
 
 /// One family over all actors of a kind, from the number `key` of their state summaries.
@@ -175,6 +222,26 @@ void add_slots(exposition& out, const records& all) {
     for (const auto* shard : shards)
       out.add({{"slot", state_of(*shard, "slot")}}, number_of(*shard, key));
   }
+}
+
+/// Of slots that were asked for something: 22 samples each.
+void add_slot_meters(exposition& out, const actors::slot_meters& meters) {
+  const auto& slots = meters.by_slot();
+  const auto each = [&](auto&& add) {
+    for (std::size_t slot = 0; slot < slots.size(); ++slot)
+      if (slots[slot].is_used())
+        add(std::to_string(slot), slots[slot]);
+  };
+  using meter = actors::slot_meters::meter;
+  out.family("glocal_store_slot_operations_total", "counter", "Operations a slot has answered, by kind.");
+  each([&](const std::string& slot, const meter& of) {
+    for (std::size_t i = 0; i < of.operations.size(); ++i)
+      out.add({{"slot", slot}, {"kind", actors::slot_meters::kind_names[i]}},
+              of.operations[i].load(std::memory_order_relaxed));
+  });
+  out.family("glocal_store_slot_operation_duration_seconds", "histogram",
+             "From an operation's arrival at the node to its slot's answer; a write is on disk then.");
+  each([&](const std::string& slot, const meter& of) { out.add({{"slot", slot}}, of.duration); });
 }
 
 void add_transport(exposition& out, const runtime::transport_stats& stats) {
@@ -280,6 +347,8 @@ std::string metrics_text(const metrics_sources& sources) {
   add_instances(out, sources.records);
   add_store(out, sources.records);
   add_slots(out, sources.records);
+  if (sources.node.slots)
+    add_slot_meters(out, *sources.node.slots);
   add_transport(out, sources.peers);
   add_actors(out, sources.node.actors, sources.records);
   for (const bool returned : {false, true}) {

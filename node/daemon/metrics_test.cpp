@@ -2,6 +2,8 @@
 #include "node/daemon/kind_names.hpp"
 #include "node/daemon/metrics.hpp"
 
+#include "actors/store/slot_meters.hpp"
+#include "dataplane/switch/southbound.hpp"
 #include "node/daemon/exposition.hpp"
 #include "node/launcher/node_client.hpp"
 #include "store/codec.hpp"
@@ -37,6 +39,8 @@ struct busy_node {
   node_config self;
   runtime::observatory actors{"n1"};
   std::unique_ptr<dataplane::counters> counters = std::make_unique<dataplane::counters>();
+  std::shared_ptr<actors::path_accounts> accounts = std::make_shared<actors::path_accounts>();
+  std::shared_ptr<actors::slot_meters> slots = std::make_shared<actors::slot_meters>(256);
 
   busy_node() {
     self.name = "n1";
@@ -45,6 +49,18 @@ struct busy_node {
     counters->drops[static_cast<std::size_t>(dataplane::drop_reason::ttl_expired)].add(2);
     counters->setup_latency.record(1'000'000);
     counters->exact_hits.add(5);
+    counters->flows_removed[static_cast<std::size_t>(dataplane::removal::closed)].add(3);
+    auto& path = counters->paths[accounts->of({0x500, "web", {"fw-1", "opt-2"}})];
+    path.packets[0].add(11);
+    path.bytes[1].add(1200);
+    path.flows.add(4);
+    path.flows_now.add(2);
+    actors::slot_meters::tally puts;
+    puts.count(store::put_op{});
+    puts.count(store::put_op{});
+    slots->record(17, puts, std::chrono::microseconds{700});
+    slots->record_scan(17, std::chrono::seconds{3});
+    slots->count_watch(17);
     const auto ended = std::make_shared<runtime::actor_cell>();
     ended->id = 1;
     ended->kind = "service module";
@@ -56,7 +72,8 @@ struct busy_node {
 
   [[nodiscard]] std::string text() const {
     const status_sources sources{
-        self, actors, std::chrono::steady_clock::now(), counters.get(), {{3, "homes", "attachment"}}, 1000};
+        self,     actors, std::chrono::steady_clock::now(), counters.get(), {{3, "homes", "attachment"}}, 1000,
+        accounts, slots};
     runtime::transport_stats peers;
     peers.peers["n2"].connected = true;
     peers.peers["n2"].kinds[static_cast<std::uint16_t>(store::frame_kind::batch_request)] = {1, 2, 30, 40};
@@ -78,7 +95,7 @@ struct busy_node {
 
 std::set<std::string> families(const std::string& text) {
   std::set<std::string> out;
-  const std::regex type{"# TYPE (\\S+) (counter|gauge|summary)\n"};
+  const std::regex type{"# TYPE (\\S+) (counter|gauge|summary|histogram)\n"};
   for (std::sregex_iterator at{text.begin(), text.end(), type}, end; at != end; ++at)
     CHECK(out.insert((*at)[1]).second); // a family comes in one piece
   return out;
@@ -138,6 +155,20 @@ TEST_CASE("metrics are what the node counts") {
            "glocal_store_slot_revision_total{node=\"n1\",slot=\"17\"} 9\n",
            "glocal_store_slot_keys{node=\"n1\",slot=\"17\"} 4\n",
            "glocal_edge_flows_capacity{node=\"n1\"} 1000\n",
+           "glocal_edge_flows_removed_total{node=\"n1\",reason=\"closed\"} 3\n",
+           "glocal_path_packets_total{node=\"n1\",service=\"web\",path=\"000500\",chain=\"fw-1,opt-2\","
+           "direction=\"forward\"} 11\n",
+           "glocal_path_bytes_total{node=\"n1\",service=\"web\",path=\"000500\",chain=\"fw-1,opt-2\","
+           "direction=\"reverse\"} 1200\n",
+           "glocal_path_flows{node=\"n1\",service=\"web\",path=\"000500\",chain=\"fw-1,opt-2\"} 2\n",
+           "glocal_path_folded_total{node=\"n1\"} 0\n",
+           "glocal_store_slot_operations_total{node=\"n1\",slot=\"17\",kind=\"put\"} 2\n",
+           "glocal_store_slot_operations_total{node=\"n1\",slot=\"17\",kind=\"watch\"} 1\n",
+           "glocal_store_slot_operation_duration_seconds_bucket{node=\"n1\",slot=\"17\",le=\"0.0005\"} 0\n",
+           "glocal_store_slot_operation_duration_seconds_bucket{node=\"n1\",slot=\"17\",le=\"0.001\"} 2\n",
+           "glocal_store_slot_operation_duration_seconds_bucket{node=\"n1\",slot=\"17\",le=\"+Inf\"} 3\n",
+           "glocal_store_slot_operation_duration_seconds_sum{node=\"n1\",slot=\"17\"} 3.0014\n",
+           "glocal_store_slot_operation_duration_seconds_count{node=\"n1\",slot=\"17\"} 3\n",
            "glocal_store_client_latency_seconds{node=\"n1\",quantile=\"0.5\"} 0.00025\n",
            "glocal_transport_messages_total{node=\"n1\",peer=\"n2\",kind=\"store.batch_request\",direction=\"out\"} "
            "2\n",
@@ -177,7 +208,7 @@ TEST_CASE("the Grafana dashboard asks only for what nodes export") {
     const std::regex name{"glocal_[a-z0-9_]+"};
     for (std::sregex_iterator at{query.begin(), query.end(), name}, end; at != end; ++at, ++queries) {
       INFO(query);
-      CHECK(exported.contains(std::regex_replace(at->str(), std::regex{"_count$"}, "")));
+      CHECK(exported.contains(std::regex_replace(at->str(), std::regex{"_(count|sum|bucket)$"}, "")));
     }
   };
   for (const auto& panel : dashboard.at("panels"))

@@ -5,6 +5,8 @@
 // dataplane/switch/counters.hpp): nothing is computed twice, and asking costs the packet path nothing.
 // Threading: any thread.
 
+#include "actors/edge/path_accounts.hpp"
+#include "actors/store/slot_meters.hpp"
 #include "dataplane/switch/counters.hpp"
 #include "node/config.hpp"
 #include "runtime/observatory.hpp"
@@ -13,6 +15,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,7 +38,8 @@ struct status_sources {
   std::vector<named_port> ports;
   /// Of the exact-match table.
   std::size_t flow_capacity = 0;
-};
+  /// What counters->paths are called; null where counters is.
+  std::shared_ptr<const actors::path_accounts> paths{};
   /// Null on nodes that are no store.
   std::shared_ptr<const actors::slot_meters> slots{};
 };
