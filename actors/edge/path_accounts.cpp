@@ -11,7 +11,7 @@ using dataplane::max_path_accounts;
 std::uint16_t path_accounts::of(const model::service_path& path) {
   std::string chain;
   for (const auto& instance : path.instances)
-    chain += (chain.empty() ? "" : ",") + instance;
+    chain += (chain.empty() ? "" : " > ") + instance;
   const std::scoped_lock lock{mutex_};
   if (const auto known = paths_.find(path.id); known != paths_.end()) {
     accounts_[known->second].chain = std::move(chain);

@@ -13,7 +13,7 @@ TEST_CASE("a path has an account of its own, and keeps it when its chain changes
   CHECK(first != second);
   CHECK(accounts.of({2, "web", {"fw-2", "opt-1"}}) == first);
   const auto all = accounts.all();
-  CHECK(all[first] == path_accounts::account{"web", model::keys::path(2), "fw-2,opt-1"});
+  CHECK(all[first] == path_accounts::account{"web", model::keys::path(2), "fw-2 > opt-1"});
   CHECK(all[second] == path_accounts::account{"web", model::keys::path(4), "fw-2"});
   CHECK(accounts.folded() == 0);
 }

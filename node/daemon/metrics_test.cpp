@@ -156,11 +156,11 @@ TEST_CASE("metrics are what the node counts") {
            "glocal_store_slot_keys{node=\"n1\",slot=\"17\"} 4\n",
            "glocal_edge_flows_capacity{node=\"n1\"} 1000\n",
            "glocal_edge_flows_removed_total{node=\"n1\",reason=\"closed\"} 3\n",
-           "glocal_path_packets_total{node=\"n1\",service=\"web\",path=\"000500\",chain=\"fw-1,opt-2\","
+           "glocal_path_packets_total{node=\"n1\",service=\"web\",path=\"000500\",chain=\"fw-1 > opt-2\","
            "direction=\"forward\"} 11\n",
-           "glocal_path_bytes_total{node=\"n1\",service=\"web\",path=\"000500\",chain=\"fw-1,opt-2\","
+           "glocal_path_bytes_total{node=\"n1\",service=\"web\",path=\"000500\",chain=\"fw-1 > opt-2\","
            "direction=\"reverse\"} 1200\n",
-           "glocal_path_flows{node=\"n1\",service=\"web\",path=\"000500\",chain=\"fw-1,opt-2\"} 2\n",
+           "glocal_path_flows{node=\"n1\",service=\"web\",path=\"000500\",chain=\"fw-1 > opt-2\"} 2\n",
            "glocal_path_folded_total{node=\"n1\"} 0\n",
            "glocal_store_slot_operations_total{node=\"n1\",slot=\"17\",kind=\"put\"} 2\n",
            "glocal_store_slot_operations_total{node=\"n1\",slot=\"17\",kind=\"watch\"} 1\n",

@@ -53,6 +53,16 @@ def glocal_json(*arguments):
     return json.loads(glocal(*arguments, "-o", "json").stdout)
 
 
+def eventually(holds, what, patience_s=20):
+    """What `holds` returns once that is true; Failure when it never is."""
+    deadline = time.monotonic() + patience_s
+    while not (found := holds()):
+        if time.monotonic() > deadline:
+            raise Failure(f"{what}: not within {patience_s} s")
+        time.sleep(0.1)
+    return found
+
+
 def in_host(host, *command, **options):
     return glocal("exec", host, "--", *command, **options)
 

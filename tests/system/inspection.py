@@ -7,12 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts" / "demo.d"))
 
 from figure3 import CLUSTER, CONFIG, DECIDER, EDGES, GOOD, WebSites  # noqa: E402
-from lab import GLOCAL, Failure, await_edges, glocal, glocal_json, in_host, run_scenario  # noqa: E402
+from lab import GLOCAL, Failure, await_edges, eventually, glocal, glocal_json, in_host, run_scenario  # noqa: E402
 
 MODULE = f"edge/{DECIDER}/service/web"
 EXPECTED = {
@@ -32,17 +31,6 @@ LABEL = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"')
 def actors():
     """(node, name) → record."""
     return {(one["node"], one["name"]): one for one in glocal_json("actors", "ls")["actors"]}
-
-
-def eventually(holds, what, patience_s=20):
-    deadline = time.monotonic() + patience_s
-    while True:
-        found = holds()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise Failure(f"{what}: not within {patience_s} s")
-        time.sleep(0.1)
 
 
 def parsed(text):
@@ -80,6 +68,16 @@ def check_listing(report):
                  refused.stderr.strip()[:80])
 
 
+def losses():
+    """(node, reason) → packets dropped, but for what routers and hosts chatter."""
+    return {(node, reason): count for node in EDGES for reason, count in edge_status(node)["drops"].items()
+            if reason not in ("multicast", "unexpected_on_underlay")}
+
+
+def edge_status(node):
+    return next(one for one in glocal_json("status")["nodes"] if one["node"] == node)["edge"]
+
+
 def check_kill(report, directory):
     body = directory / "long.bin"
     # A megabyte at 200 kB/s: under way for as long as the module is away, and longer.
@@ -87,6 +85,8 @@ def check_kill(report, directory):
                                  "60", "--output", body, f"http://{GOOD}/body.bin"])
     eventually(lambda: body.exists() and body.stat().st_size > 0, "the long download begins")
     before = actors()[DECIDER, MODULE]
+    lost = losses()
+    established = {one["tuple"]: one["path"] for one in glocal_json("flow", "ls")["flows"]}
     glocal("actors", "kill", MODULE)
 
     def successor():
@@ -103,6 +103,10 @@ def check_kill(report, directory):
     report.check(int(decided["decided"]) >= 1, "by the new module", f"decided {decided['decided']}")
     report.check(download.wait(60) == 0 and body.read_bytes() == (directory / "www" / "body.bin").read_bytes(),
                  "the established flow went on to its last byte", f"{body.stat().st_size} B")
+    report.check(losses() == lost, "no edge dropped a packet meanwhile", f"{lost or 'none before and after'}")
+    now = {one["tuple"]: one["path"] for one in glocal_json("flow", "ls")["flows"]}
+    moved = {flow for flow, path in established.items() if now.get(flow, path) != path}
+    report.check(established and not moved, "no flow was decided anew", f"{len(established)} flows")
 
 
 def check_trace(report):
@@ -133,6 +137,68 @@ def check_trace(report):
                  f"exit {stopped.returncode}, {rows.count(chr(10))} messages")
 
 
+def all_metrics(nodes):
+    """Of several nodes together."""
+    out = {}
+    for node in nodes:
+        for name, samples in parsed(glocal("metrics", "--node", node).stdout).items():
+            out.setdefault(name, []).extend(samples)
+    return out
+
+
+def total(samples, **wanted):
+    return sum(value for labels, value in samples if all(labels[key] == label for key, label in wanted.items()))
+
+
+def check_path_metrics(report):
+    """Of requests that are over, so that nothing moves while it is read."""
+    before = all_metrics(EDGES)
+    requests = 5
+    for _ in range(requests):
+        in_host("subscriber", "curl", "--silent", "--max-time", "20", f"http://{GOOD}/", "--output", "/dev/null")
+    eventually(lambda: total(parsed(glocal("metrics", "--node", DECIDER).stdout)["glocal_path_flows"]) == 0, "closed flows end")
+    found = all_metrics(EDGES)
+
+    def more(name, **wanted):
+        return total(found[name], **wanted) - total(before.get(name, []), **wanted)
+
+    report.check(more("glocal_path_flows_total", service="web") == more("glocal_path_flows_total", service="web", node=DECIDER) == requests,
+                 "each flow is counted on its path, where it was decided", f"{requests} flows")
+    forward, reverse = (more("glocal_path_packets_total", direction=way) for way in ("forward", "reverse"))
+    report.check(forward == more("glocal_path_packets_total", direction="forward", node=DECIDER) > 0 and
+                 reverse == more("glocal_path_packets_total", direction="reverse", node=EDGES[-1]) > 0,
+                 "packets are counted where they enter their path, and nowhere else", f"{forward:.0f} there, {reverse:.0f} back")
+    arrived = more("glocal_edge_port_receive_packets_total", node=DECIDER, kind="attachment")
+    report.check(forward <= arrived <= forward + 10, "as many as the subscriber sent, but for ARP", f"{arrived:.0f} received")
+    report.check(more("glocal_path_bytes_total", direction="reverse") > more("glocal_path_bytes_total", direction="forward") > 0,
+                 "more bytes come back than go there", "by direction")
+    chains = {one["id"]: " > ".join(one["instances"]) for one in glocal_json("chain", "ls")["paths"]}
+    named = {labels["path"]: labels["chain"] for labels, _ in found["glocal_path_packets_total"]}
+    report.check(named and all(chains.get(path) == chain for path, chain in named.items()), "under the chains the store has", f"{sorted(named.values())}")
+    report.check(total(found["glocal_path_folded_total"]) == 0, "none was folded into (other)", "0")
+    report.check(more("glocal_edge_flows_removed_total", node=DECIDER, reason="closed") >= requests, "ended flows are counted by reason",
+                 f"{more('glocal_edge_flows_removed_total', node=DECIDER, reason='closed'):.0f} closed")
+
+
+def check_slot_metrics(report):
+    found = all_metrics(("store1", "store2", "store3"))
+    operations = found["glocal_store_slot_operations_total"]
+    sums = {kind: total(operations, kind=kind) for kind in ("get", "put", "put_if_absent", "compare_and_set", "erase", "scan", "watch")}
+    report.check(min(sums[kind] for kind in ("put", "put_if_absent", "erase", "watch")) > 0, "slots count their operations by kind",
+                 ", ".join(f"{kind} {count:.0f}" for kind, count in sums.items()))
+    timed = {(labels["node"], labels["slot"]): value for labels, value in found["glocal_store_slot_operation_duration_seconds_count"]}
+    answered = {}
+    for labels, value in operations:
+        if labels["kind"] != "watch":
+            slot = (labels["node"], labels["slot"])
+            answered[slot] = answered.get(slot, 0) + value
+    # The store goes on while it is read: what came between two lines of the page is in one and not in the other.
+    report.check(timed.keys() == answered.keys() and 0.98 * sum(answered.values()) <= sum(timed.values()) <= 1.02 * sum(answered.values()) + 20,
+                 "each that was answered is in its slot's histogram", f"{len(timed)} slots, {sum(timed.values()):.0f} operations")
+    slowest = total(found["glocal_store_slot_operation_duration_seconds_bucket"], le="2.5") / sum(timed.values())
+    report.check(slowest > 0.9 and len(timed) <= 256, "of which most are short", f"{100 * slowest:.1f} % within 2.5 s")
+
+
 def check_metrics(report):
     found = parsed(glocal("metrics", "--node", DECIDER).stdout)
     report.check(all(labels["node"] == DECIDER for samples in found.values() for labels, _ in samples), "every sample names its node",
@@ -141,6 +207,8 @@ def check_metrics(report):
                  f"{found['glocal_actor_restarts_total']}")
     hits = found["glocal_edge_exact_match_hits_total"][0][1]
     report.check(hits > 0, "and so are exact-match hits", f"{hits:.0f}")
+    check_path_metrics(report)
+    check_slot_metrics(report)
     stores = parsed(glocal("metrics", "--node", "store1").stdout)
     report.check(stores["glocal_store_slots"][0][1] > 0 and "glocal_edge_flows" not in stores, "a store node has the store's metrics only",
                  f"{len(stores)} metrics")
@@ -161,7 +229,10 @@ def check_log(report):
 
 def run(report, directory):
     web = WebSites(directory)
-    glocal("up", CONFIG)
+    config = directory / "figure3.yaml"
+    # Closed flows end while one looks.
+    config.write_text(CONFIG.read_text().replace("closed_linger: 30s", "closed_linger: 1s"))
+    glocal("up", config)
     await_edges(EDGES, "web")
     web.start()
     check_listing(report)

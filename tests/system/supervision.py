@@ -7,27 +7,15 @@ import pathlib
 import secrets
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts" / "demo.d"))
 
 from figure3 import CLUSTER, CONFIG, EDGES, GOOD, WebSites  # noqa: E402
-from lab import Failure, await_edges, glocal, glocal_json, in_host, run_scenario  # noqa: E402
+from lab import await_edges, eventually, glocal, glocal_json, in_host, run_scenario  # noqa: E402
 
 VICTIM, FRAGILE = "store3", "api/store"
 RESTARTS_ALLOWED = 5  # of the node's top supervisor, within 10 s
 API = "127.0.0.1:9100"
-
-
-def eventually(holds, what, patience_s=30):
-    deadline = time.monotonic() + patience_s
-    while True:
-        found = holds()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise Failure(f"{what}: not within {patience_s} s")
-        time.sleep(0.1)
 
 
 def run_directory():
