@@ -62,6 +62,10 @@ std::size_t simulation::run(std::size_t limit) {
   return handled;
 }
 
+caf::actor_clock::time_point simulation::now() const noexcept {
+  return scheduler_.clock().current_time;
+}
+
 void simulation::advance(std::chrono::milliseconds span) {
   run();
   auto& clock = scheduler_.clock();

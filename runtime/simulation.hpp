@@ -15,6 +15,7 @@
 #include "runtime/in_memory_network.hpp"
 #include "runtime/system.hpp"
 
+#include <caf/actor_clock.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/error.hpp>
 
@@ -65,6 +66,7 @@ public:
   bool step();
   /// Until no actor has a message; time stands still. @return messages handled, at most `limit`.
   std::size_t run(std::size_t limit = 1'000'000);
+  [[nodiscard]] caf::actor_clock::time_point now() const noexcept;
   /// Lets `span` pass: what falls due happens in its order, each followed by run().
   void advance(std::chrono::milliseconds span);
 

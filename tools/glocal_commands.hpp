@@ -118,6 +118,23 @@ int trace_live(const trace_options& options, const std::string& filter);
 /// Shows what would happen to `packet`.
 int trace_simulate(const trace_options& options, const std::string& packet);
 
+struct replay_options {
+  /// A capture; - is standard input.
+  std::string capture;
+  /// The cluster file, and one of its edges.
+  std::string file, edge;
+  /// By which all packets come; empty: each by its own.
+  std::string port;
+  /// What leaves the edge; empty: nowhere.
+  std::filesystem::path out;
+  std::size_t count = static_cast<std::size_t>(-1);
+  /// VNF instances keep what they get, instead of giving it back.
+  bool vnfs_keep = false;
+  bool with_steps = false, only_summary = false;
+  output format = output::table;
+};
+int replay(const replay_options& options);
+
 /// @param node empty: all, one after the other.
 int metrics(const std::string& cluster, const std::string& node);
 /// Shows the level of the nodes' logs, changed to `level` unless that is empty.

@@ -238,10 +238,10 @@ void service_module::publish(std::vector<proposed_flow> flows) {
     operations.push_back(
         store::put_if_absent_op{store::table::flows, flow.key, model::encode(record), settings_.lease});
   }
-  const auto begun = std::chrono::steady_clock::now();
+  const auto begun = clock().now();
   store_.execute(std::move(operations), [this, begun, flows = std::move(flows)](
                                             expected<std::vector<store::op_result>, store::store_error> results) {
-    const auto took = std::chrono::steady_clock::now() - begun;
+    const auto took = clock().now() - begun;
     publish_latency_.record(static_cast<std::uint64_t>(took.count()));
     program_flows answers;
     if (!results)
