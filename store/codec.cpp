@@ -1,161 +1,11 @@
 #include "store/codec.hpp"
 
-#include "schema/store.capnp.h"
-
-#include <capnp/message.h>
-#include <capnp/serialize.h>
-#include <kj/exception.h>
-
-#include <cstdint>
-#include <exception>
+#include "store/codec_parts.hpp"
 
 namespace glocal::store {
 namespace {
 
-// Building.
-
-capnp::Data::Reader data_of(std::string_view text) {
-  return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
-}
-
-/// Words a message of `payload` bytes in `structs` structures will about need: one segment, so one allocation.
-unsigned words_hint(std::size_t structs, std::size_t payload) {
-  return static_cast<unsigned>(16 + structs * 16 + payload / sizeof(capnp::word));
-}
-
-bytes flatten(capnp::MallocMessageBuilder& message) {
-  bytes out(capnp::computeSerializedSizeInWords(message) * sizeof(capnp::word));
-  kj::ArrayOutputStream stream{{reinterpret_cast<kj::byte*>(out.data()), out.size()}};
-  capnp::writeMessage(stream, message);
-  return out;
-}
-
-void fill(wire::Entry::Builder out, const entry& value) {
-  out.setTable(static_cast<std::uint8_t>(value.table));
-  out.setKey(data_of(value.key));
-  out.setValue(data_of(value.value));
-  out.setVersion(value.version);
-  out.setLease(value.lease);
-}
-
-struct fill_operation {
-  wire::Operation::Builder out;
-
-  void operator()(const get_op&) { out.setGet(); }
-  void operator()(const put_op& op) { out.setPut(data_of(op.value)); }
-  void operator()(const put_if_absent_op& op) { out.setPutIfAbsent(data_of(op.value)); }
-  void operator()(const compare_and_set_op& op) {
-    auto group = out.initCompareAndSet();
-    group.setExpected(op.expected);
-    group.setValue(data_of(op.value));
-  }
-  void operator()(const erase_op& op) {
-    if (op.expected)
-      out.setEraseVersion(*op.expected);
-    else
-      out.setErase();
-  }
-};
-
-std::size_t payload_of(const std::vector<entry>& entries) {
-  std::size_t total = 0;
-  for (const auto& row : entries)
-    total += payload_bytes(row);
-  return total;
-}
-
-// Reading.
-
-/// Says why a well-formed message is refused all the same; caught by `decode` below.
-struct refused {
-  store_error why;
-};
-
-/// Runs `read(root)` on the message in `in`; whatever goes wrong becomes a store_error.
-template <class Root, class Value, class Read>
-expected<Value, store_error> decode(byte_view in, Read&& read) {
-  if (in.size() % sizeof(capnp::word) != 0 || in.empty())
-    return unexpected{store_error::invalid};
-  try {
-    bytes aligned;
-    if (reinterpret_cast<std::uintptr_t>(in.data()) % sizeof(capnp::word) != 0) {
-      aligned.assign(in.begin(), in.end()); // operator new aligns to 16
-      in = aligned;
-    }
-    const auto count = in.size() / sizeof(capnp::word);
-    const auto* words = reinterpret_cast<const capnp::word*>(in.data());
-    capnp::ReaderOptions options;
-    // Each word of an honest message is visited a few times at most; pointers that share targets hit this bound.
-    options.traversalLimitInWords = 4 * count + 64;
-    options.nestingLimit = 8;
-    capnp::FlatArrayMessageReader message{{words, count}, options};
-    return read(message.getRoot<Root>());
-  } catch (const refused& fault) {
-    return unexpected{fault.why};
-  } catch (const kj::Exception&) {
-    return unexpected{store_error::invalid};
-  } catch (const std::exception&) {
-    return unexpected{store_error::invalid};
-  }
-}
-
-std::string text(capnp::Data::Reader in, std::size_t limit) {
-  if (in.size() > limit)
-    throw refused{store_error::too_large};
-  return {reinterpret_cast<const char*>(in.begin()), in.size()};
-}
-
-table read_table(std::uint8_t in) {
-  for (const auto candidate : all_tables)
-    if (static_cast<std::uint8_t>(candidate) == in)
-      return candidate;
-  throw refused{store_error::invalid};
-}
-
-slot_id read_slot(std::uint16_t in) {
-  if (in >= limits::slots)
-    throw refused{store_error::invalid};
-  return in;
-}
-
-store_error read_error(std::uint8_t in) {
-  if (in < static_cast<std::uint8_t>(store_error::unavailable) ||
-      in > static_cast<std::uint8_t>(store_error::overloaded))
-    throw refused{store_error::invalid};
-  return static_cast<store_error>(in);
-}
-
-template <class List>
-std::size_t read_size(const List& list, std::size_t limit) {
-  if (list.size() > limit)
-    throw refused{store_error::too_large};
-  return list.size();
-}
-
-entry read_entry(wire::Entry::Reader in) {
-  return {read_table(in.getTable()), text(in.getKey(), limits::key_bytes), text(in.getValue(), limits::value_bytes),
-          in.getVersion(), in.getLease()};
-}
-
-operation read_operation(wire::Operation::Reader in) {
-  const auto where = read_table(in.getTable());
-  auto key = text(in.getKey(), limits::key_bytes);
-  const auto lease = in.getLease();
-  switch (in.which()) {
-  case wire::Operation::GET: return get_op{where, std::move(key)};
-  case wire::Operation::PUT: return put_op{where, std::move(key), text(in.getPut(), limits::value_bytes), lease};
-  case wire::Operation::PUT_IF_ABSENT:
-    return put_if_absent_op{where, std::move(key), text(in.getPutIfAbsent(), limits::value_bytes), lease};
-  case wire::Operation::COMPARE_AND_SET: {
-    const auto group = in.getCompareAndSet();
-    return compare_and_set_op{where, std::move(key), text(group.getValue(), limits::value_bytes), group.getExpected(),
-                              lease};
-  }
-  case wire::Operation::ERASE: return erase_op{where, std::move(key), std::nullopt};
-  case wire::Operation::ERASE_VERSION: return erase_op{where, std::move(key), in.getEraseVersion()};
-  }
-  throw refused{store_error::invalid};
-}
+using namespace codec_parts;
 
 op_result read_result(wire::OpResult::Reader in) {
   if (in.getCode() > static_cast<std::uint8_t>(op_code::no_such_lease))
@@ -187,13 +37,8 @@ bytes encode(const batch& value) {
     payload += payload_bytes(op);
   capnp::MallocMessageBuilder message{words_hint(value.size(), payload)};
   auto list = message.initRoot<wire::BatchRequest>().initOperations(static_cast<unsigned>(value.size()));
-  for (unsigned i = 0; i < list.size(); ++i) {
-    auto out = list[i];
-    out.setTable(static_cast<std::uint8_t>(table_of(value[i])));
-    out.setKey(data_of(key_of(value[i])));
-    out.setLease(lease_of(value[i]));
-    std::visit(fill_operation{out}, value[i]);
-  }
+  for (unsigned i = 0; i < list.size(); ++i)
+    fill(list[i], value[i]);
   return flatten(message);
 }
 

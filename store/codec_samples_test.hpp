@@ -1,7 +1,8 @@
 #pragma once
-// One of each message of the store, for the codec's test and its fuzzer.
+// One of each message of the store, for the codecs' tests and their fuzzer.
 
 #include "store/codec.hpp"
+#include "store/replica_codec.hpp"
 
 namespace glocal::store::samples {
 
@@ -26,5 +27,32 @@ inline const watch_events events{
     8,
     {{watch_record::kind::put, 1, 11, row}, {watch_record::kind::snapshot_end, 2, 20, {table::paths, "", "", 0, 0}}}};
 inline const watch_progress progress{{{3, 8}, {4, 1}}};
+
+inline entry_ref logged(log_position at, command what) {
+  const auto payload = payload_bytes(what);
+  return std::make_shared<log_entry>(log_entry{at, std::move(what), payload});
+}
+inline std::vector<entry_ref> log() {
+  return {logged({3, 10}, noop_command{}),
+          logged({3, 11}, batch_command{operations, {{7, std::chrono::seconds{10}, 0}}}),
+          logged({4, 12}, renew_command{{{7, std::chrono::milliseconds{0}, 0}, {8, std::chrono::hours{24}, 5}}}),
+          logged({4, 13}, end_lease_command{7, 11})};
+}
+inline std::vector<replica_message> messages() {
+  const auto with = [](decltype(replica_message::body) body) {
+    return replica_message{12, {"edge-1", 1}, {"edge-2", 7}, 4, std::move(body)};
+  };
+  return {with(append_message{{2, 9}, log(), 8, 5}),
+          with(append_message{{2, 9}, {}, 9, 6}),
+          with(append_reply{9, 11, true, 5}),
+          with(snapshot_message{{3, 20}, 19, 2, true, {row, row}, {{7, std::chrono::seconds{10}, 11}}}),
+          with(snapshot_reply{{3, 20}, 3}),
+          with(join_message{}),
+          with(take_over_message{}),
+          with(stale_reply{})};
+}
+inline std::vector<log_payload> log_payloads() {
+  return {log_write{std::nullopt, log()}, log_write{7, {}}, log_write{0, log()}, log_install{{3, 20}}};
+}
 
 } // namespace glocal::store::samples

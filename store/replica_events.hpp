@@ -36,7 +36,7 @@ struct replica_options {
   /// Beyond it writes are refused as overloaded.
   std::size_t max_uncommitted_entries = 4096;
   std::size_t max_waiting_reads = 65536;
-  /// One message; at least one entry goes, whatever its size.
+  /// One message, with framing; at least one entry goes, whatever its size.
   std::size_t message_entries = 512;
   std::size_t message_bytes = std::size_t{512} << 10;
   /// Entries sent and not acknowledged, per peer.

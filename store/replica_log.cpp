@@ -8,6 +8,18 @@ bool slot_view::has(const member& who) const noexcept {
   return std::find(members.begin(), members.end(), who) != members.end();
 }
 
+std::size_t payload_bytes(const command& what) noexcept {
+  std::size_t total = framing_bytes;
+  if (const auto* batch = std::get_if<batch_command>(&what)) {
+    for (const auto& op : batch->operations)
+      total += framing_bytes + payload_bytes(op);
+    total += framing_bytes * batch->leases.size();
+  } else if (const auto* renewed = std::get_if<renew_command>(&what)) {
+    total += framing_bytes * renewed->leases.size();
+  }
+  return total;
+}
+
 std::optional<epoch_number> replica_log::epoch_at(log_index index) const noexcept {
   if (index == base_.index)
     return base_.epoch;

@@ -7,17 +7,6 @@
 #include <utility>
 
 namespace glocal::store {
-namespace {
-
-std::size_t payload_of(const command& what) noexcept {
-  std::size_t total = 0;
-  if (const auto* batch = std::get_if<batch_command>(&what))
-    for (const auto& op : batch->operations)
-      total += payload_bytes(op);
-  return total;
-}
-
-} // namespace
 
 void replica::become_primary() {
   role_ = replica_role::primary;
@@ -59,7 +48,7 @@ void replica::refresh_peers() {
 
 log_index replica::propose(command what) {
   const log_position at{epoch_, log_.last().index + 1};
-  const auto payload = payload_of(what);
+  const auto payload = payload_bytes(what);
   persist(std::make_shared<log_entry>(log_entry{at, std::move(what), payload}));
   return at.index;
 }
@@ -231,7 +220,7 @@ void replica::send_snapshot(const member& who, peer& to) {
   std::size_t bytes = 0;
   sending.end = sending.begin;
   while (sending.end < image.entries.size() && bytes < options_.message_bytes)
-    bytes += payload_bytes(image.entries[sending.end++]);
+    bytes += framing_bytes + payload_bytes(image.entries[sending.end++]);
   snapshot_message part{sending.state->at, image.index, sending.part, sending.end == image.entries.size(), {}, {}};
   part.entries.assign(image.entries.begin() + static_cast<std::ptrdiff_t>(sending.begin),
                       image.entries.begin() + static_cast<std::ptrdiff_t>(sending.end));

@@ -85,10 +85,15 @@ struct end_lease_command {
 };
 using command = std::variant<noop_command, batch_command, renew_command, end_lease_command>;
 
+/// What an operation, an entry or a lease needs in a message besides its key and value, at most.
+inline constexpr std::size_t framing_bytes = 64;
+/// Of a command in a message or on disk, with framing; an upper bound.
+[[nodiscard]] std::size_t payload_bytes(const command& what) noexcept;
+
 struct log_entry {
   log_position at;
   command what;
-  /// For the limits of messages and of what may be uncommitted.
+  /// payload_bytes(what).
   std::size_t payload = 0;
 
   bool operator==(const log_entry&) const = default;

@@ -43,7 +43,7 @@ FOREIGN = [
     ("pcap", r"<pcap", ["dataplane/capture/*"],
      "go through dataplane/capture/capture_file.hpp"),
     ("capnp", r'<capnp/|<kj/|"schema/[^"]*\.capnp\.h"',
-     ["*codec*.cpp", "benchmarks/bench_transport/transport_capnp_rpc.cpp"],
+     ["*codec*.cpp", "store/codec_parts.hpp", "benchmarks/bench_transport/transport_capnp_rpc.cpp"],
      "translate in a *codec*.cpp beside the values, so that generated types stay in adapters"),
 ]
 

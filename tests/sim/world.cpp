@@ -71,7 +71,7 @@ world::world(const settings& what)
   around_.options.retained_entries = 20;
   around_.options.watches.history_changes = 60;
   around_.options.message_entries = 16;
-  around_.options.message_bytes = 400;
+  around_.options.message_bytes = 1500;
   around_.log = [this](const std::string& text) {
     if (!what_.verbose)
       return;
