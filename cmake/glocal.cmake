@@ -57,12 +57,17 @@ function(glocal_test name)
 endfunction()
 
 # glocal_fuzzer(NAME SOURCES x_fuzz.cpp [LINKS lib ...] [CORPUS dir]): a program around LLVMFuzzerTestOneInput.
-# Under ctest it runs a fixed-seed smoke; run it by hand with --runs and --seed, or link it with clang's -fsanitize=fuzzer.
+# Under ctest it runs a fixed-seed smoke, in a sanitizer build of SANITIZED_RUNS runs; run it by hand with --runs and
+# --seed, or link it with clang's -fsanitize=fuzzer.
 function(glocal_fuzzer name)
-  cmake_parse_arguments(arg "" "CORPUS" "SOURCES;LINKS" ${ARGN})
+  cmake_parse_arguments(arg "" "CORPUS;SANITIZED_RUNS" "SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LINKS} glocal_fuzz_main glocal_flags)
-  set(command ${name} --seed 1 --runs 20000)
+  set(runs 20000)
+  if(GLOCAL_SANITIZE AND arg_SANITIZED_RUNS)
+    set(runs ${arg_SANITIZED_RUNS})
+  endif()
+  set(command ${name} --seed 1 --runs ${runs})
   if(arg_CORPUS)
     list(APPEND command --corpus ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
   endif()

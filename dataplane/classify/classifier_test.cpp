@@ -130,7 +130,7 @@ TEST_CASE("every kernel of the forest agrees with linear search on heavily overl
   // Replay one failing set alone: GLOCAL_SEED=N runs only that seed.
   const auto* replay = std::getenv("GLOCAL_SEED");
   const auto first_seed = replay == nullptr ? 1 : std::strtoull(replay, nullptr, 10);
-  const auto seeds = replay != nullptr ? 1u : sanitized ? 100u : 1200u;
+  const auto seeds = replay != nullptr ? 1u : looks_for_races ? 20u : sanitized ? 100u : 1200u;
   std::set<std::uint32_t> winners;
   std::size_t misses = 0, compared = 0;
   for (auto seed = first_seed; seed < first_seed + seeds; ++seed) {
@@ -184,8 +184,8 @@ TEST_CASE("every kernel of the forest agrees with linear search on heavily overl
   if (replay != nullptr)
     return;
   // The sets were worth comparing on: many rules won, and misses were seen.
-  CHECK(winners.size() > 80);
-  CHECK(misses > 1000);
+  CHECK(winners.size() > (looks_for_races ? 20 : 80));
+  CHECK(misses > (looks_for_races ? 200 : 1000));
   CHECK(compared > seeds * 250);
 }
 

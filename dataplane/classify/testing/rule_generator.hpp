@@ -15,6 +15,12 @@ inline constexpr bool sanitized = true;
 #else
 inline constexpr bool sanitized = false;
 #endif
+/// What one thread does alone is AddressSanitizer's to look at.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool looks_for_races = true;
+#else
+inline constexpr bool looks_for_races = false;
+#endif
 
 /// Values few enough that rules overlap heavily and packets sit on their edges.
 class rule_generator {
@@ -84,13 +90,14 @@ public:
   /// All over what a forest may trade, so that small lists make deep trees too.
   forest_options options() {
     forest_options out;
-    out.leaf_rules = static_cast<std::uint32_t>(1 + below(8));
+    out.leaf_rules = static_cast<std::uint32_t>(1 + below(12));
     out.max_copies = std::array{1.0, 1.25, 4.0, 16.0}[below(4)];
     out.table_load = std::array{0.5, 1.0, 4.0}[below(3)];
     out.open_penalty = std::array{0.0, 0.1, 0.5}[below(3)];
-    out.kept_inline = static_cast<std::uint32_t>(below(7));
+    out.kept_inline = static_cast<std::uint32_t>(below(10));
     out.root_width = static_cast<std::uint32_t>(1 + below(12));
     out.inner_width = static_cast<std::uint32_t>(1 + below(6));
+    out.split_length = std::array{0u, 0u, 8u, 16u}[below(4)];
     return out;
   }
 
