@@ -293,6 +293,42 @@ void each_rule(const forest<Words>& of, std::uint64_t word,
     each_rule<Words>(of, of.arena.word(base)[index], visit);
 }
 
+template <std::size_t Words>
+void forest_editor<Words>::prefetch(std::span<const slot> rules) const {
+  // The ways are known only as their entries come: a round for each level. Copies beyond this are left to be waited
+  // for.
+  constexpr std::size_t most = 512;
+  struct way {
+    std::size_t rule;
+    const std::uint64_t* at;
+  };
+  std::vector<way> now, next;
+  for (std::size_t i = 0; i < rules.size(); ++i)
+    now.push_back({i, &forest_.root});
+  for (; !now.empty(); now.swap(next)) {
+    next.clear();
+    const auto go_on = [&](std::size_t rule, const std::uint64_t* at) {
+      if (next.size() == most)
+        return;
+      __builtin_prefetch(at);
+      next.push_back({rule, at});
+    };
+    for (const auto& [rule, at] : now) {
+      const auto word = *at;
+      if ((word & entry::is_node) == 0) {
+        for (std::uint32_t i = 0; i < entry::info(word); i += 64 / (Words * 8))
+          __builtin_prefetch(forest_.arena.slot(entry::base(word) + i));
+        continue;
+      }
+      const auto* header = forest_.arena.word(entry::base(word) - 1);
+      __builtin_prefetch(header);
+      if (!each_entry(word, rules[rule], [&, rule = rule](const std::uint64_t* child) { go_on(rule, child); }) &&
+          forest_.shapes[entry::info(word)].kept_below != 0)
+        go_on(rule, header);
+    }
+  }
+}
+
 /// A leaf of several entries is given back with the last of them.
 template <std::size_t Words>
 void forest_editor<Words>::retire_leaf(std::uint64_t leaf) {

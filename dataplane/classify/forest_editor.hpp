@@ -41,6 +41,9 @@ public:
   /// The best of the rules with these values and template that live in `plane` and that `accept` takes: its payload.
   [[nodiscard]] std::optional<std::uint64_t> find(const slot& like, unsigned plane,
                                                   const std::function<bool(rule_id)>& accept) const;
+  /// Asks for the lines that a change of each rule will read, for all rules at once: one after the other they would be
+  /// waited for.
+  void prefetch(std::span<const slot> rules) const;
   /// Gives back what was replaced before the call of `retire_mark` that returned `mark`.
   [[nodiscard]] std::size_t retire_mark() const noexcept { return retired_.size(); }
   void reclaim(std::size_t mark);

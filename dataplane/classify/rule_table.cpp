@@ -6,6 +6,10 @@
 namespace glocal::dataplane {
 namespace {
 
+/// Changes whose memory is asked for at a time: the lines of 16 ways through the forest are some 100, which the nearest
+/// cache holds.
+constexpr std::size_t steps_ahead = 16;
+
 change_error::code code_of(forest_error error) noexcept {
   switch (error) {
   case forest_error::out_of_memory: return change_error::code::out_of_memory;
@@ -91,21 +95,52 @@ void rule_table::make_room(std::uint32_t& max_visits, std::uint32_t visits) {
   flip(2);
 }
 
-template <class Visit>
-bool rule_table::each_family(const rule& of, rule_id id, unsigned live, Visit&& visit) {
+rule_table::packed_rule rule_table::pack_rule(const rule& of) {
+  packed_rule out;
   const auto priority_class = forest_->classes_.of(of.priority);
-  const auto with = [&]<std::size_t Words>(forest<Words>& family, forest_editor<Words>& editor) {
+  const auto with = [&]<std::size_t Words>(forest<Words>& family, std::optional<packed_words<Words>>& to) {
     if (!belongs_to<Words>(of.match))
-      return true;
+      return;
     auto packed = pack<Words>(of.match);
     const auto mask = family.templates.intern(packed.mask);
-    if (!mask)
-      return false;
-    packed.value.word[Words - 1] =
-        (payload::make(id, *mask, priority_class) & ~payload::live_both) | std::uint64_t{live} << payload::live_shift;
-    return visit(editor, packed.value);
+    out.complete &= mask.has_value();
+    packed.value.word[Words - 1] = payload::make(0, mask.value_or(0), priority_class);
+    to = packed.value;
   };
-  return with(forest_->v4_, edit_v4_) && with(forest_->v6_, edit_v6_);
+  with(forest_->v4_, out.v4);
+  with(forest_->v6_, out.v6);
+  return out;
+}
+
+template <class Visit>
+bool rule_table::each_family(const packed_rule& of, rule_id id, unsigned live, Visit&& visit) {
+  const auto with = [&]<std::size_t Words>(const std::optional<packed_words<Words>>& of_family,
+                                           forest_editor<Words>& editor) {
+    if (!of_family)
+      return true;
+    auto packed = *of_family;
+    auto& word = packed.word[Words - 1];
+    word = payload::make(id, payload::template_of(word), static_cast<std::uint16_t>(word >> payload::class_shift));
+    word = (word & ~payload::live_both) | std::uint64_t{live} << payload::live_shift;
+    return visit(editor, packed);
+  };
+  return with(of.v4, edit_v4_) && with(of.v6, edit_v6_);
+}
+
+void rule_table::begin_steps(std::span<const rule_change> changes, std::span<step> steps) {
+  std::vector<packed_v4> v4;
+  std::vector<packed_v6> v6;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (find_contradiction(changes[i].of.match))
+      continue;
+    steps[i].of = pack_rule(changes[i].of);
+    if (steps[i].of.v4)
+      v4.push_back(*steps[i].of.v4);
+    if (steps[i].of.v6)
+      v6.push_back(*steps[i].of.v6);
+  }
+  edit_v4_.prefetch(v4);
+  edit_v6_.prefetch(v6);
 }
 
 std::optional<rule_id> rule_table::take_id() {
@@ -130,7 +165,10 @@ std::optional<rule_id> rule_table::take_id() {
   return next_id_++;
 }
 
-std::optional<change_error::code> rule_table::insert(const rule& of, unsigned hidden, rule_id& id) {
+std::optional<change_error::code> rule_table::insert(const rule& of, const packed_rule& packed, unsigned hidden,
+                                                     rule_id& id) {
+  if (!packed.complete)
+    return change_error::code::too_many_masks;
   const auto taken = take_id();
   if (!taken)
     return next_id_ == max_rules ? change_error::code::too_many_rules : change_error::code::out_of_memory;
@@ -141,28 +179,27 @@ std::optional<change_error::code> rule_table::insert(const rule& of, unsigned hi
   }
   forest_->outcomes()[*taken] = {of.cookie, of.action, of.priority};
   std::optional<forest_error> failure;
-  const bool complete = each_family(of, *taken, 1u << hidden, [&](auto& editor, const auto& packed) {
-    failure = editor.insert(packed);
+  (void)each_family(packed, *taken, 1u << hidden, [&](auto& editor, const auto& one) {
+    failure = editor.insert(one);
     return !failure;
   });
-  if (complete) {
+  if (!failure) {
     id = *taken;
     return {};
   }
-  (void)each_family(of, *taken, 0, [](auto& editor, const auto& packed) {
-    editor.set_live(packed, 0);
+  (void)each_family(packed, *taken, 0, [](auto& editor, const auto& one) {
+    editor.set_live(one, 0);
     return true;
   });
-  take_out(of, *taken);
-  return failure ? code_of(*failure) : change_error::code::too_many_masks;
+  take_out(packed, *taken);
+  return code_of(*failure);
 }
 
 std::optional<change_error::code> rule_table::prepare(const rule_change& change, unsigned hidden, step& out) {
-  out.of = &change.of;
   if (find_contradiction(change.of.match))
     return change_error::code::contradictory_rule;
   if (change.what != rule_change::kind::add) {
-    (void)each_family(change.of, 0, 0, [&](auto& editor, const auto& packed) {
+    (void)each_family(out.of, 0, 0, [&](auto& editor, const auto& packed) {
       const auto found = editor.find(
           packed, hidden, [&](rule_id id) { return forest_->outcomes()[id].priority == change.of.priority; });
       if (found) {
@@ -175,17 +212,17 @@ std::optional<change_error::code> rule_table::prepare(const rule_change& change,
       return change_error::code::no_such_rule;
   }
   if (change.what != rule_change::kind::remove)
-    if (const auto failure = insert(change.of, hidden, out.come))
+    if (const auto failure = insert(change.of, out.of, hidden, out.come))
       return failure;
   if (out.gone != no_rule)
-    (void)each_family(change.of, out.gone, 0, [&](auto& editor, const auto& packed) {
+    (void)each_family(out.of, out.gone, 0, [&](auto& editor, const auto& packed) {
       editor.set_live(packed, out.gone_live & ~(1u << hidden));
       return true;
     });
   return {};
 }
 
-void rule_table::take_out(const rule& of, rule_id id) {
+void rule_table::take_out(const packed_rule& of, rule_id id) {
   bool out = true;
   (void)each_family(of, id, 0, [&](auto& editor, const auto& packed) {
     out &= !editor.erase(packed);
@@ -201,7 +238,7 @@ void rule_table::take_out(const rule& of, rule_id id) {
 
 void rule_table::complete(const step& done, unsigned visible) {
   if (done.come != no_rule)
-    (void)each_family(*done.of, done.come, 0, [&](auto& editor, const auto& packed) {
+    (void)each_family(done.of, done.come, 0, [&](auto& editor, const auto& packed) {
       editor.settle(packed, visible);
       return true;
     });
@@ -209,26 +246,26 @@ void rule_table::complete(const step& done, unsigned visible) {
     return;
   if (done.come != no_rule)
     counted_before_[done.come] -= counters(done.gone);
-  (void)each_family(*done.of, done.gone, 0, [](auto& editor, const auto& packed) {
+  (void)each_family(done.of, done.gone, 0, [](auto& editor, const auto& packed) {
     editor.set_live(packed, 0);
     return true;
   });
-  take_out(*done.of, done.gone);
+  take_out(done.of, done.gone);
 }
 
 void rule_table::undo(const step& done) {
   if (done.gone != no_rule)
-    (void)each_family(*done.of, done.gone, 0, [&](auto& editor, const auto& packed) {
+    (void)each_family(done.of, done.gone, 0, [&](auto& editor, const auto& packed) {
       editor.set_live(packed, done.gone_live);
       return true;
     });
   if (done.come == no_rule)
     return;
-  (void)each_family(*done.of, done.come, 0, [](auto& editor, const auto& packed) {
+  (void)each_family(done.of, done.come, 0, [](auto& editor, const auto& packed) {
     editor.set_live(packed, 0);
     return true;
   });
-  take_out(*done.of, done.come);
+  take_out(done.of, done.come);
 }
 
 expected<std::vector<rule_id>, change_error> rule_table::apply(std::span<const rule_change> changes) {
@@ -237,16 +274,20 @@ expected<std::vector<rule_id>, change_error> rule_table::apply(std::span<const r
   const auto visible = static_cast<unsigned>(generation_.load(std::memory_order_relaxed) & 1);
   std::vector<step> done(changes.size());
   for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (i % steps_ahead == 0) {
+      const auto some = std::min(steps_ahead, changes.size() - i);
+      begin_steps(changes.subspan(i, some), std::span{done}.subspan(i, some));
+    }
     const auto failure = prepare(changes[i], visible ^ 1, done[i]);
     if (!failure)
       continue;
-    while (i-- > 0)
-      undo(done[i]);
+    for (auto at = i; at-- > 0;)
+      undo(done[at]);
     const auto mark_v4 = edit_v4_.retire_mark(), mark_v6 = edit_v6_.retire_mark();
     flip(2);
     edit_v4_.reclaim(mark_v4);
     edit_v6_.reclaim(mark_v6);
-    return unexpected{change_error{*failure, static_cast<std::size_t>(&done.back() - &done[0])}};
+    return unexpected{change_error{*failure, i}};
   }
   const auto mark_v4 = edit_v4_.retire_mark(), mark_v6 = edit_v6_.retire_mark();
   flip(1);

@@ -87,9 +87,16 @@ public:
 private:
   friend struct rule_file_access;
 
+  /// A rule as the forests of its families hold it; without id and live bits.
+  struct packed_rule {
+    std::optional<packed_v4> v4;
+    std::optional<packed_v6> v6;
+    /// Whether there were templates for it.
+    bool complete = true;
+  };
   /// A change as it is carried out: the rule that goes and the one that comes, by their ids.
   struct step {
-    const rule* of = nullptr;
+    packed_rule of;
     rule_id gone = no_rule, come = no_rule;
     /// The planes the one that goes lived in.
     unsigned gone_live = 0;
@@ -98,14 +105,18 @@ private:
   explicit rule_table(std::shared_ptr<forest_classifier> forest);
 
   [[nodiscard]] std::optional<change_error::code> prepare(const rule_change& change, unsigned hidden, step& out);
-  [[nodiscard]] std::optional<change_error::code> insert(const rule& of, unsigned hidden, rule_id& id);
+  [[nodiscard]] std::optional<change_error::code> insert(const rule& of, const packed_rule& packed, unsigned hidden,
+                                                         rule_id& id);
   void complete(const step& done, unsigned visible);
   void undo(const step& done);
   /// Takes out what no plane shows; its id becomes free.
-  void take_out(const rule& of, rule_id id);
-  /// Calls `visit` with the editor and the packed rule of each family the rule belongs to. False without a template.
+  void take_out(const packed_rule& of, rule_id id);
+  [[nodiscard]] packed_rule pack_rule(const rule& of);
+  /// Calls `visit` with the editor and the packed rule of each family the rule belongs to, until it says false.
   template <class Visit>
-  bool each_family(const rule& of, rule_id id, unsigned live, Visit&& visit);
+  bool each_family(const packed_rule& of, rule_id id, unsigned live, Visit&& visit);
+  /// Packs what the changes name, and asks for the memory that making them will read.
+  void begin_steps(std::span<const rule_change> changes, std::span<step> steps);
   [[nodiscard]] std::optional<rule_id> take_id();
   void flip(std::uint64_t generations);
   void make_room(std::uint32_t& max_visits, std::uint32_t visits);
@@ -119,7 +130,7 @@ private:
   rule_id next_id_ = 0;
   std::vector<rule_id> free_ids_;
   /// Rules that no plane shows but that there was no memory to take out.
-  std::vector<std::pair<rule, rule_id>> abandoned_;
+  std::vector<std::pair<packed_rule, rule_id>> abandoned_;
   std::vector<reader*> readers_;
   /// What earlier rules of an id counted, and what a modified rule brought along (subtracted, modulo 2^64).
   std::unordered_map<rule_id, rule_counters> counted_before_;
