@@ -8,8 +8,8 @@
 namespace glocal::dataplane {
 namespace {
 
-/// Most rules the bits of one node are chosen by: at 16 bits each value still has one.
-constexpr std::size_t max_sample = 1u << 16;
+/// Most rules the bits of one node are chosen by: at 18 bits each value still has one.
+constexpr std::size_t max_sample = 1u << 18;
 /// Deeper trees hold nothing that bits tell apart quickly; what is left is compared.
 constexpr unsigned max_depth = 40;
 /// Copies of one rule in one table: 2^12.

@@ -21,12 +21,13 @@ public:
   /// Takes at most `max_bytes`, from the machine as it grows.
   explicit slot_arena(std::size_t max_bytes) : max_bytes_{max_bytes} {}
 
-  /// The first of `count` slots side by side, 0 when there is no memory. Runs of an even number begin at an even slot,
+  /// The first of `count` slots side by side, 0 when there is no memory. Runs of more than one begin at an even slot,
   /// so that two rules share a line; so do those that ask for it. Slots that were used before are not cleared.
   [[nodiscard]] std::uint32_t allocate(std::uint32_t count, bool even = false) {
-    if (const auto reused = reuse(count, even || count % 2 == 0); reused != 0)
+    even = even || count > 1;
+    if (const auto reused = reuse(count, even); reused != 0)
       return reused;
-    if ((even || count % 2 == 0) && next_ % 2 == 1) {
+    if (even && next_ % 2 == 1) {
       if (!reserve(next_ + 1))
         return 0;
       release(next_++, 1);
