@@ -24,21 +24,26 @@ struct actor_row {
   /// The node's own; nothing for an actor that is new.
   std::optional<double> in_per_s, out_per_s;
   double oldest_wait_s = 0, handling_p50_us = 0, handling_p99_us = 0, age_s = 0;
-  /// In the array it came in.
+  /// Among the texts that parse_actors() added, if it was asked to.
   std::size_t place = 0;
 };
 using actor_rows = std::vector<actor_row>;
 
-/// The rows of a node's answer. Nothing when it is no JSON object. Cost: one pass, 10 ns a byte.
-[[nodiscard]] std::optional<actor_rows> parse_actors(std::string_view text);
+/// The rows of a node's answer. Nothing when it is no JSON object.
+/// @param as_sent where to add the JSON of each, on one line, too.
+[[nodiscard]] std::optional<actor_rows> parse_actors(std::string_view text,
+                                                     std::vector<std::string>* as_sent = nullptr);
 
 /// By node and name.
 void sort_actors(actor_rows& rows);
 /// Rates between two samples in place of the nodes' own; nothing for an actor that was not in the former one. The time
 /// between is the difference of its ages.
 void take_rates(const actor_rows& former, actor_rows& now);
-/// Those of `actors` that `rows` are of, in their order and with their rates.
-[[nodiscard]] nlohmann::json described_actors(const actor_rows& rows, nlohmann::json actors);
+/// What the nodes sent of `rows`, in their order and with their rates. REQUIRES: their places are of `as_sent`.
+[[nodiscard]] std::vector<nlohmann::json> described_actors(const actor_rows& rows,
+                                                           const std::vector<std::string>& as_sent);
+/// {"actors": [...]} of such texts; one actor a line, or all on one.
+[[nodiscard]] std::string actors_document(const std::vector<std::string>& actors, bool one_line);
 
 [[nodiscard]] std::string actors_table(const actor_rows& actors);
 /// Children below their parents, node by node. REQUIRES: sorted.

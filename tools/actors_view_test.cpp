@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 namespace glocal::cli {
 namespace {
 
@@ -55,7 +57,6 @@ TEST_CASE("an actor of a node's answer is a row of what a table shows") {
   const auto all = rows(json::array({actor("b", 1, 0, "first", 1, 1), one}));
   REQUIRE(all.size() == 2);
   const auto& row = all[0];
-  CHECK(row.place == 1);
   CHECK(row.node == "a");
   CHECK(row.name == "x");
   CHECK(row.kind == "k");
@@ -98,16 +99,24 @@ TEST_CASE("an actor that was not there before, or is new under its name, has no 
 TEST_CASE("as JSON actors are as their nodes sent them, in the table's order and with its rates") {
   auto one = actor("b", 1, 0, "top", 12, 10);
   one["news"] = "of a later version";
-  const auto actors = json::array({one, actor("a", 1, 0, "top", 10, 100)});
-  auto now = rows(actors);
+  std::vector<std::string> as_sent;
+  auto now = parse_actors(json{{"actors", {5, one, actor("a", 1, 0, "top", 10, 100)}}}.dump(2), &as_sent).value();
+  sort_actors(now);
   take_rates(rows(json::array({actor("b", 1, 0, "top", 10, 0)})), now);
-  const auto out = described_actors(now, actors);
+  const auto out = described_actors(now, as_sent);
   REQUIRE(out.size() == 2);
   CHECK(out[0]["node"] == "a");
   CHECK(out[0]["messages_in_per_s"].is_null());
   CHECK(out[1]["messages_in_per_s"] == 5.0);
   CHECK(out[1]["news"] == "of a later version");
   CHECK(out[1]["state"] == one["state"]);
+  // And whole, a line each or all on one.
+  const auto document = actors_document(as_sent, false), line = actors_document(as_sent, true);
+  CHECK(std::count(document.begin(), document.end(), '\n') == 4);
+  CHECK(std::count(line.begin(), line.end(), '\n') == 1);
+  CHECK(json::parse(document) == json::parse(line));
+  CHECK(json::parse(document)["actors"][0] == one);
+  CHECK(json::parse(actors_document({}, false)) == json{{"actors", json::array()}});
 }
 
 TEST_CASE("rows of a trace: one header, columns that only widen, kinds before types") {
@@ -197,15 +206,16 @@ TEST_CASE("whatever a node sends is shown without a failure") {
   CHECK(all.size() == 2);
   CHECK_FALSE(actors_table(all).empty());
   CHECK_FALSE(actors_tree(all).empty());
-  for (const auto& one : described_actors(all, odd))
+  std::vector<std::string> as_sent;
+  const auto again = parse_actors(json{{"actors", odd}}.dump(), &as_sent).value();
+  for (const auto& one : described_actors(again, as_sent))
     CHECK_FALSE(actor_page(one).empty());
-  for (const auto* text : {"", "[]", "7", "{\"actors\":", "{\"actors\":[{]}", "nonsense"})
+  for (const auto* text : {"", "[]", "7", "{\"actors\":", "{\"actors\":[{]}", "nonsense", "{\"actors\":\"\xff\"}"})
     CHECK_FALSE(parse_actors(text));
   for (const auto* text : {"{}", "{\"actors\":5}", "{\"actors\":[]}", "{\"actors\":[[[{\"name\":\"x\"}]]]}"})
     CHECK(parse_actors(text).value().empty());
-  // Said twice: a reader of JSON values has the last as well.
-  CHECK(parse_actors(R"({"actors":[{"name":"a"},{"name":"b"}],"actors":[{"name":"c"}]})").value().size() == 1);
-  CHECK(described_actors(rows(odd), json::array()).empty());
+  // As deep as nobody means it.
+  CHECK_FALSE(parse_actors("{\"actors\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}"));
 }
 
 } // namespace glocal::cli

@@ -8,9 +8,11 @@
 #include "tools/glocal_clusters.hpp"
 #include "tools/glocal_table.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <iostream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,8 +27,8 @@ constexpr auto metrics_timeout = 3s;
 
 struct sample {
   actor_rows rows;
-  /// As the nodes sent them; only when it was asked for.
-  json values = json::array();
+  /// The JSON of each, in the same order; only when it was asked for.
+  std::vector<std::string> texts{};
   int code = done;
 };
 
@@ -34,54 +36,56 @@ struct sample {
 struct question {
   /// Of one name; empty: all.
   std::string name{};
-  /// The whole of each, as JSON values.
-  bool with_values = false;
+  /// The whole of each, as the nodes send it.
+  bool with_texts = false;
 };
 
 sample take_sample(const node::cluster_state& state, const std::vector<std::string>& nodes, const question& wanted) {
   struct part {
     actor_rows rows;
-    json values = json::array();
+    std::vector<std::string> texts;
   };
   std::vector<part> parts(nodes.size());
-  auto target = std::string{"/api/v1/actors?state="} + (wanted.with_values ? "full" : "brief");
+  auto target = std::string{"/api/v1/actors?state="} + (wanted.with_texts ? "full" : "brief");
   if (!wanted.name.empty())
     target += "&name=" + query_value(wanted.name);
   sample out;
   out.code = code_of(ask_nodes(state, nodes, target, [&](std::size_t index, const std::string& text) {
-    auto rows = parse_actors(text);
+    auto rows = parse_actors(text, wanted.with_texts ? &parts[index].texts : nullptr);
     if (rows)
       parts[index].rows = std::move(*rows);
-    if (rows && wanted.with_values)
-      parts[index].values = list(at(json::parse(text, nullptr, false), {"actors"}));
     return rows.has_value();
   }));
-  for (auto& [rows, values] : parts) {
-    const auto offset = out.values.size();
-    for (auto& value : values)
-      out.values.push_back(std::move(value));
-    for (auto& row : rows) {
-      row.place += offset;
+  std::vector<std::string> texts;
+  for (auto& each : parts) {
+    for (auto& row : each.rows) {
+      row.place += texts.size();
       out.rows.push_back(std::move(row));
     }
+    std::move(each.texts.begin(), each.texts.end(), std::back_inserter(texts));
   }
   sort_actors(out.rows);
+  if (wanted.with_texts)
+    for (auto& row : out.rows) {
+      out.texts.push_back(std::move(texts[row.place]));
+      row.place = out.texts.size() - 1;
+    }
   return out;
 }
 
 /// Now, with the nodes' own rates; or, when the options ask for it, with those between two samples.
 sample described(const actor_options& options, const node::cluster_state& state, const std::vector<std::string>& nodes,
                  const question& wanted) {
-  actor_rows former;
-  if (options.sample_s > 0) {
-    former = take_sample(state, nodes, {.name = wanted.name}).rows;
-    std::this_thread::sleep_for(std::chrono::duration<double>{options.sample_s});
-  }
+  if (options.sample_s <= 0)
+    return take_sample(state, nodes, wanted);
+  const auto former = take_sample(state, nodes, {.name = wanted.name}).rows;
+  std::this_thread::sleep_for(std::chrono::duration<double>{options.sample_s});
   auto now = take_sample(state, nodes, wanted);
-  if (options.sample_s > 0)
-    take_rates(former, now.rows);
-  if (wanted.with_values)
-    now.values = described_actors(now.rows, std::move(now.values));
+  take_rates(former, now.rows);
+  if (wanted.with_texts) {
+    const auto values = described_actors(now.rows, now.texts);
+    std::transform(values.begin(), values.end(), now.texts.begin(), [](const json& one) { return one.dump(); });
+  }
   return now;
 }
 
@@ -100,8 +104,8 @@ int show_repeatedly(const actor_options& options, const std::function<std::strin
     if (!nodes)
       return no_match;
     const bool as_json = options.view.format == output::json;
-    const auto now = described(options, state, *nodes, {.with_values = as_json});
-    const auto text = as_json ? dump({{"actors", now.values}}, options.view.watch) : shown(now.rows);
+    const auto now = described(options, state, *nodes, {.with_texts = as_json});
+    const auto text = as_json ? actors_document(now.texts, options.view.watch) : shown(now.rows);
     clear_screen(options.view);
     std::cout << text << std::flush;
     return now.code;
@@ -129,14 +133,14 @@ int actors_show(const actor_options& options, const std::string& name) {
     if (!nodes)
       return no_match;
     const auto now = described(options, state, *nodes, {name, true});
-    if (now.values.empty())
+    if (now.rows.empty())
       return no_such_actor(state, *nodes, name);
     clear_screen(options.view);
     if (options.view.format == output::json)
-      std::cout << dump({{"actors", now.values}}, options.view.watch);
+      std::cout << dump({{"actors", described_actors(now.rows, now.texts)}}, options.view.watch);
     else
-      for (const auto& actor : now.values)
-        std::cout << (&actor == &now.values.front() ? "" : "\n") << actor_page(actor);
+      for (const auto& actor : now.texts)
+        std::cout << (&actor == &now.texts.front() ? "" : "\n") << actor_page(json::parse(actor));
     std::cout.flush();
     return now.code;
   });

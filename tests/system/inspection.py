@@ -110,17 +110,17 @@ def check_kill(report, directory):
 
 
 def check_trace(report):
-    """A request every 100 ms while the switch agents of two edges are traced."""
-    traced = subprocess.Popen([GLOCAL, "actors", "trace", "switch agent", "--count", "20", "--for", "60s", "-o", "json"],
+    """Requests while the store clients of all nodes are traced: each hears of the store every second."""
+    traced = subprocess.Popen([GLOCAL, "actors", "trace", "store client", "--count", "200", "--for", "60s", "-o", "json"],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while traced.poll() is None:
         in_host("subscriber", "curl", "--silent", "--max-time", "20", f"http://{GOOD}/", "--output", "/dev/null", check=False)
     out, err = traced.communicate()
     seen = json.loads(out)
-    report.check(traced.returncode == 0 and "limit reached: 20 messages" in err and seen["limit_reached"] == "count" and
-                 len(seen["messages"]) == 20, "a trace ends at its count and says so", err.strip().splitlines()[-1])
+    report.check(traced.returncode == 0 and "limit reached: 200 messages" in err and seen["limit_reached"] == "count" and
+                 len(seen["messages"]) == 200, "a trace ends at its count and says so", err.strip().splitlines()[-1])
     times = [one["time_us"] for one in seen["messages"]]
-    report.check(times == sorted(times) and {one["actor_kind"] for one in seen["messages"]} == {"switch agent"} and
+    report.check(times == sorted(times) and {one["actor_kind"] for one in seen["messages"]} == {"store client"} and
                  len({one["node"] for one in seen["messages"]}) > 1, "it has several nodes' messages in the order of time",
                  f"{sorted({one['node'] for one in seen['messages']})}")
     timed = glocal("actors", "trace", "store/client", "--for", "300ms")
