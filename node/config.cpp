@@ -61,6 +61,7 @@ std::string_view to_string(role what) noexcept {
   case role::edge: return "edge";
   case role::store: return "store";
   case role::mano: return "mano";
+  case role::lisp: return "lisp";
   }
   return "?";
 }

@@ -45,7 +45,7 @@ struct endpoint {
 /// `10.255.0.11:7400`, `[fd00::1]:7400`
 [[nodiscard]] std::string to_string(const endpoint& where);
 
-enum class role : std::uint8_t { edge, store, mano };
+enum class role : std::uint8_t { edge, store, mano, lisp };
 
 [[nodiscard]] std::string_view to_string(role what) noexcept;
 
@@ -97,6 +97,8 @@ struct node_config {
   /// Set exactly on edges.
   std::optional<underlay_port> underlay;
   std::vector<attachment_config> attachments;
+  /// Where its Map-Server listens; empty: at all addresses of its machine.
+  std::vector<ip_address> lisp_listen;
   std::optional<api_config> api;
 
   [[nodiscard]] bool has(role wanted) const noexcept;
@@ -149,6 +151,38 @@ struct security_settings {
   std::string certificates = "/etc/glocal/tls";
 };
 
+/// Who answers for a site's EIDs.
+enum class lisp_proxy : std::uint8_t { as_asked, always, never };
+
+struct lisp_key_config {
+  std::uint8_t id = 0;
+  /// Itself, or the file that holds it, read when a node with the role `lisp` starts.
+  std::string secret, secret_file;
+  /// Numbers of RFC 9301 section 12.5.
+  std::vector<std::uint8_t> algorithms{1, 2, 3};
+};
+
+/// Who may register which EIDs.
+struct lisp_site_config {
+  std::string name;
+  model::tenant_id tenant = 0;
+  std::vector<ip_prefix> prefixes;
+  bool accept_more_specifics = false;
+  std::vector<lisp_key_config> keys;
+  lisp_proxy proxy = lisp_proxy::as_asked;
+  bool increasing_nonce = false;
+  /// Of dataplane/lisp/peer_profile.hpp.
+  std::string profile = "plain";
+  std::optional<std::uint64_t> site_id;
+};
+
+struct lisp_config {
+  std::chrono::milliseconds registration_lifetime{180'000};
+  /// Messages of a source, and its Map-Requests for one EID, a second; 0 is no limit.
+  std::uint32_t per_source = 1000, per_eid = 1;
+  std::vector<lisp_site_config> sites;
+};
+
 struct cluster_config {
   std::string name;
   /// Control and store traffic; every node's control address is in it.
@@ -158,6 +192,7 @@ struct cluster_config {
   poll_mode poll = poll_mode::adaptive;
   store_settings store;
   security_settings security;
+  lisp_config lisp;
   std::vector<node_config> nodes;
   std::vector<model::vnf_class> vnf_classes;
   /// `rloc` is filled in from the instance's node.

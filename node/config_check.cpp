@@ -1,4 +1,5 @@
 // Second pass over a cluster file: what the values mean to each other.
+#include "node/config_lisp.hpp"
 #include "node/config_report.hpp"
 
 #include <algorithm>
@@ -33,6 +34,7 @@ public:
     check_attachments();
     check_instances();
     check_services();
+    check_lisp(config_, report_);
   }
 
 private:

@@ -1,4 +1,5 @@
 // First pass over a cluster file: each value by itself, as the schema says (configs/cluster.schema.json).
+#include "node/config_lisp.hpp"
 #include "node/config_policy.hpp"
 #include "node/config_report.hpp"
 #include "node/yaml_reader.hpp"
@@ -30,7 +31,7 @@ public:
     out.management.length = unreadable_length;
     const auto& root = tree_.root();
     if (!keys(root, "a cluster file",
-              {"cluster", "management", "underlay", "flow", "poll", "store", "security", "nodes", "vnf_classes",
+              {"cluster", "management", "underlay", "flow", "poll", "store", "security", "lisp", "nodes", "vnf_classes",
                "instances", "services"},
               {"cluster", "management", "underlay", "nodes"}))
       return out;
@@ -43,6 +44,7 @@ public:
     });
     with(root, "store", [&](auto& v) { store(v, out.store); });
     with(root, "security", [&](auto& v) { security(v, out.security); });
+    with(root, "lisp", [&](auto& v) { read_lisp(tree_, report_, v, directory_, out.lisp); });
     with(root, "nodes", [&](auto& v) {
       if (v.what == kind::sequence && v.children.empty())
         report_.error(v, "a cluster needs nodes", "add a node with the roles edge, store and mano");
@@ -117,14 +119,15 @@ private:
   }
 
   void node(const value& v, node_config& out) {
-    if (!keys(v, "a node", {"name", "roles", "control", "underlay", "attachments", "api"},
+    if (!keys(v, "a node", {"name", "roles", "control", "underlay", "attachments", "lisp", "api"},
               {"name", "roles", "control"}))
       return;
     with(v, "name", [&](auto& e) { name(e, out.name); });
     with(v, "roles", [&](auto& e) {
       std::vector<std::optional<role>> read;
       list(e, "roles", read, [&](auto& r, auto& to) {
-        choice<std::optional<role>>(r, {{"edge", role::edge}, {"store", role::store}, {"mano", role::mano}}, to);
+        choice<std::optional<role>>(
+            r, {{"edge", role::edge}, {"store", role::store}, {"mano", role::mano}, {"lisp", role::lisp}}, to);
       });
       if (e.what == kind::sequence && e.children.empty())
         report_.error(e, "a node needs a role", "roles: edge, store, mano");
@@ -146,6 +149,12 @@ private:
     });
     with(v, "attachments",
          [&](auto& e) { list(e, "attachments", out.attachments, [&](auto& a, auto& to) { attachment(a, to); }); });
+    with(v, "lisp", [&](auto& e) {
+      if (keys(e, "a node's Map-Server", {"listen"}, {"listen"}))
+        with(e, "listen", [&](auto& l) {
+          one_or_list(l, "addresses to listen at", out.lisp_listen, [&](auto& a, auto& to) { address(a, to); });
+        });
+    });
     with(v, "api", [&](auto& e) {
       auto& api = out.api.emplace();
       if (!keys(e, "a node's API", {"listen", "token_file"}, {"listen"}))

@@ -141,4 +141,32 @@ struct EidMapping {
   node @1 :Text;
   rloc @2 :IpAddress;
   tenant @3 :UInt32;
+  registration @4 :LispRegistration;
+  # Absent: an edge's own.
+}
+
+struct LispRegistration {
+  site @0 :Text;
+  registrant @1 :Data;
+  record @2 :Data;
+  rlocs @3 :List(IpAddress);
+  source @4 :IpAddress;
+  nonce @5 :UInt64;
+  keyId @6 :UInt8;
+  algorithm @7 :UInt8;
+  fullSha1 @8 :Bool;
+  proxyReply @9 :Bool;
+  merge @10 :Bool;
+  wantNotify @11 :Bool;
+}
+
+struct LispSubscription {
+  tenant @0 :UInt32;
+  eid @1 :IpPrefix;
+  xtr @2 :Data;
+  # xTR-ID and Site-ID, 24 bytes.
+  site @3 :Text;
+  rloc @4 :IpAddress;
+  nonce @5 :UInt64;
+  server @6 :Text;
 }

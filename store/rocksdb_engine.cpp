@@ -183,7 +183,7 @@ private:
       return true;
     case record_type::entry: {
       auto row = read_entry(key, value);
-      if (!row || row->table < table::catalogue || row->table > table::mappings)
+      if (!row || row->table < table::catalogue || row->table > last_table)
         return false;
       image.entries.push_back(std::move(*row));
       return true;

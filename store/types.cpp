@@ -14,6 +14,7 @@ std::string_view name(table value) noexcept {
   case table::digests: return "digests";
   case table::links: return "links";
   case table::mappings: return "mappings";
+  case table::subscriptions: return "subscriptions";
   }
   return "unknown";
 }
@@ -82,7 +83,7 @@ store_counters& store_counters::operator+=(const store_counters& other) noexcept
 
 std::optional<store_error> check(const operation& op) noexcept {
   const auto in = table_of(op);
-  if (in < table::catalogue || in > table::mappings || key_of(op).empty())
+  if (in < table::catalogue || in > last_table || key_of(op).empty())
     return store_error::invalid;
   const auto key_bytes = key_of(op).size();
   if (key_bytes > limits::key_bytes || payload_bytes(op) - key_bytes > limits::value_bytes)

@@ -25,9 +25,12 @@ enum class table : std::uint8_t {
   digests = 6,
   links = 7,
   mappings = 8,
+  subscriptions = 9,
 };
-inline constexpr table all_tables[] = {table::catalogue, table::instances, table::flows, table::paths,
-                                       table::status,    table::digests,   table::links, table::mappings};
+inline constexpr table all_tables[] = {table::catalogue, table::instances, table::flows,
+                                       table::paths,     table::status,    table::digests,
+                                       table::links,     table::mappings,  table::subscriptions};
+inline constexpr table last_table = table::subscriptions;
 [[nodiscard]] std::string_view name(table value) noexcept;
 [[nodiscard]] std::optional<table> parse_table(std::string_view name) noexcept;
 

@@ -371,6 +371,42 @@ int main(int argc, char** argv) {
   add_format(sub, decoding.format);
   sub->callback([&] { result = lisp_decode(decoding); });
 
+  sub =
+      command(*lisp, "registrations", "Show what is registered: EIDs of LISP sites and of edges",
+              "  glocal lisp registrations\n  glocal lisp registrations -o json\n  glocal lisp registrations --watch");
+  add_cluster(sub, view.cluster);
+  add_format(sub, view.format);
+  sub->add_flag("--watch", view.watch, "repeat every second");
+  sub->callback([&] { result = lisp_registrations(view); });
+  sub = command(*lisp, "subscribers", "Show who is told of changes by Map-Notify (RFC 9437), and by which node",
+                "  glocal lisp subscribers");
+  add_cluster(sub, view.cluster);
+  add_format(sub, view.format);
+  sub->add_flag("--watch", view.watch, "repeat every second");
+  sub->callback([&] { result = lisp_subscribers(view); });
+  sub = command(*lisp, "cache", "Show who asked for what lately, and is told of changes by SMR",
+                "  glocal lisp cache\n  glocal lisp cache --node lisp1");
+  add_cluster(sub, view.cluster);
+  add_format(sub, view.format);
+  sub->add_flag("--watch", view.watch, "repeat every second");
+  sub->add_option("--node", host, "only of this node")->option_text("NAME");
+  sub->callback([&] { result = lisp_cache(view, host); });
+  lisp_map_options mapping;
+  sub = command(*lisp, "map", "Map an EID prefix to locators, until 'unmap' or a registration of the same prefix",
+                "  glocal lisp map 192.168.9.0/24 10.0.4.2\n  glocal lisp map fd00:9::/48 10.0.4.2 10.0.5.2 --iid 7\n\n"
+                "Locators are used in their order. Those who asked for the EID or subscribe to it are told.");
+  add_cluster(sub, mapping.cluster);
+  sub->add_option("EID", mapping.eid, "a prefix")->required();
+  sub->add_option("RLOC", mapping.rlocs, "addresses")->required();
+  sub->add_option("--iid", mapping.tenant, "instance id (tenant)")->option_text("N");
+  sub->callback([&] { result = lisp_map(mapping); });
+  sub = command(*lisp, "unmap", "End what 'map' said of an EID prefix, or what was registered of it",
+                "  glocal lisp unmap 192.168.9.0/24");
+  add_cluster(sub, mapping.cluster);
+  sub->add_option("EID", mapping.eid, "a prefix")->required();
+  sub->add_option("--iid", mapping.tenant, "instance id (tenant)")->option_text("N");
+  sub->callback([&] { result = lisp_map(mapping); });
+
   lisp_query_options querying;
   bool encapsulated = false;
   sub = command(*lisp, "query", "Ask a Map-Resolver for the mapping of an EID",

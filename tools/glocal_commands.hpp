@@ -165,4 +165,18 @@ struct lisp_query_options {
 };
 int lisp_query(const lisp_query_options& options);
 
+/// Of a running cluster's Map-Servers: what is registered, who subscribes, who asked for what lately.
+int lisp_registrations(const view_options& options);
+int lisp_subscribers(const view_options& options);
+/// @param node empty: all that have the role.
+int lisp_cache(const view_options& options, const std::string& node);
+struct lisp_map_options {
+  std::string cluster;
+  std::uint32_t tenant = 0;
+  std::string eid;
+  /// In the order they are to be used; none: the mapping goes.
+  std::vector<std::string> rlocs;
+};
+int lisp_map(const lisp_map_options& options);
+
 } // namespace glocal::cli

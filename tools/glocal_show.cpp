@@ -70,6 +70,7 @@ void print_status(const node::cluster_state& state, const std::vector<answer>& a
   table instances{{"INSTANCE", "CLASS", "EDGE", "HEALTHY", "FLOWS", "PACKETS"}};
   table stores{{"STORE", "SLOTS", "COPIES", "KEYS", "WATCHERS", "OPERATIONS"}};
   table manos{{"MANO", "STATE", "SERVICES", "INSTANCES"}};
+  table map_servers{{"LISP", "MAPPINGS", "SUBSCRIPTIONS", "MAP-REQUESTS", "MAP-REGISTERS"}};
   for (const auto& one : answers) {
     const auto& body = one.body;
     const auto& uptime = at(body, {"uptime_s"});
@@ -99,12 +100,16 @@ void print_status(const node::cluster_state& state, const std::vector<answer>& a
                   cell(at(store, {"watchers"})), sum_with_parts(at(store, {"operations"}))});
     if (const auto& mano = at(body, {"mano"}); mano.is_object())
       manos.add({one.node, cell(at(mano, {"state"})), cell(at(mano, {"services"})), cell(at(mano, {"instances"}))});
+    if (const auto& lisp = at(body, {"lisp"}); lisp.is_object())
+      map_servers.add({one.node, cell(at(lisp, {"mappings"})), cell(at(lisp, {"subscriptions"})),
+                       cell(at(lisp, {"map_requests"})), cell(at(lisp, {"map_registers"}))});
   }
   std::cout << nodes.text();
   print_section(edges.text());
   print_section(instances.text());
   print_section(stores.text());
   print_section(manos.text());
+  print_section(map_servers.text());
 }
 
 int status_once(const view_options& options, const node::cluster_state& state) {

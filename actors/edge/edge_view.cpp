@@ -1,6 +1,7 @@
 #include "actors/edge/edge_view.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace glocal::actors {
 
@@ -23,15 +24,16 @@ std::vector<rule> compile_rules(const std::vector<service_rules>& services) {
 std::vector<eid_route> compile_routes(const std::vector<model::eid_mapping>& mappings,
                                       const std::vector<attachment_view>& attachments, const std::string& node) {
   std::vector<eid_route> routes;
+  std::set<std::pair<model::tenant_id, ip_prefix>> known;
   for (const auto& attachment : attachments)
-    for (const auto& prefix : attachment.prefixes)
+    for (const auto& prefix : attachment.prefixes) {
       routes.push_back({attachment.tenant, prefix, attachment.port, {}});
+      known.emplace(attachment.tenant, prefix);
+    }
   for (const auto& mapping : mappings) {
-    const auto is_known = std::any_of(routes.begin(), routes.end(), [&](const eid_route& route) {
-      return route.tenant == mapping.tenant && route.prefix == mapping.eid;
-    });
     const bool is_reachable = !mapping.rloc.is_unspecified() && !mapping.rloc.is_multicast();
-    if (mapping.node != node && is_reachable && !is_known)
+    // A site's registrations that are merged have one EID: traffic goes to the first of them.
+    if (mapping.node != node && is_reachable && known.emplace(mapping.tenant, mapping.eid).second)
       routes.push_back({mapping.tenant, mapping.eid, no_port, mapping.rloc});
   }
   return routes;

@@ -405,8 +405,11 @@ void switch_agent::refresh_routes() {
   std::set<ip_address> rlocs{settings_.trusted_rlocs.begin(), settings_.trusted_rlocs.end()};
   for (const auto& [name, instance] : instances_)
     rlocs.insert(instance.rloc);
-  for (const auto& mapping : mappings)
+  for (const auto& mapping : mappings) {
     rlocs.insert(mapping.rloc);
+    if (mapping.registration)
+      rlocs.insert(mapping.registration->rlocs.begin(), mapping.registration->rlocs.end());
+  }
   submit(set_known_rlocs{{rlocs.begin(), rlocs.end()}});
 }
 

@@ -125,6 +125,14 @@ std::string read(capnp::Text::Reader in) {
   return {in.begin(), in.size()};
 }
 
+capnp::Data::Reader data(const std::string& value) {
+  return {reinterpret_cast<const kj::byte*>(value.data()), value.size()};
+}
+
+std::string read(capnp::Data::Reader in) {
+  return {reinterpret_cast<const char*>(in.begin()), in.size()};
+}
+
 void write(capnp::List<capnp::Text>::Builder out, const std::vector<std::string>& value) {
   for (unsigned i = 0; i < value.size(); ++i)
     out.set(i, text(value[i]));
@@ -308,15 +316,72 @@ link_state read(schema::LinkState::Reader in) {
   return {read(in.getFrom()), read(in.getTo()), in.getDelayUs(), in.getLoss()};
 }
 
+void write(schema::LispRegistration::Builder out, const lisp_registration& value) {
+  out.setSite(text(value.site));
+  out.setRegistrant(data(value.registrant));
+  out.setRecord(data(value.record));
+  auto rlocs = out.initRlocs(static_cast<unsigned>(value.rlocs.size()));
+  for (unsigned i = 0; i < value.rlocs.size(); ++i)
+    write(rlocs[i], value.rlocs[i]);
+  write(out.initSource(), value.source);
+  out.setNonce(value.nonce);
+  out.setKeyId(value.key_id);
+  out.setAlgorithm(value.algorithm);
+  out.setFullSha1(value.full_sha1);
+  out.setProxyReply(value.proxy_reply);
+  out.setMerge(value.merge);
+  out.setWantNotify(value.want_notify);
+}
+
+lisp_registration read(schema::LispRegistration::Reader in) {
+  lisp_registration out;
+  out.site = read(in.getSite());
+  out.registrant = read(in.getRegistrant());
+  out.record = read(in.getRecord());
+  for (const auto rloc : in.getRlocs())
+    out.rlocs.push_back(read(rloc));
+  out.source = read(in.getSource());
+  out.nonce = in.getNonce();
+  out.key_id = in.getKeyId();
+  out.algorithm = in.getAlgorithm();
+  out.full_sha1 = in.getFullSha1();
+  out.proxy_reply = in.getProxyReply();
+  out.merge = in.getMerge();
+  out.want_notify = in.getWantNotify();
+  return out;
+}
+
 void write(schema::EidMapping::Builder out, const eid_mapping& value) {
   out.setTenant(value.tenant);
   write(out.initEid(), value.eid);
   out.setNode(text(value.node));
   write(out.initRloc(), value.rloc);
+  if (value.registration)
+    write(out.initRegistration(), *value.registration);
 }
 
 eid_mapping read(schema::EidMapping::Reader in) {
-  return {in.getTenant(), read(in.getEid()), read(in.getNode()), read(in.getRloc())};
+  eid_mapping out{in.getTenant(), read(in.getEid()), read(in.getNode()), read(in.getRloc())};
+  if (in.hasRegistration())
+    out.registration = read(in.getRegistration());
+  return out;
+}
+
+void write(schema::LispSubscription::Builder out, const lisp_subscription& value) {
+  out.setTenant(value.tenant);
+  write(out.initEid(), value.eid);
+  out.setXtr(data(value.xtr));
+  out.setSite(text(value.site));
+  write(out.initRloc(), value.rloc);
+  out.setNonce(value.nonce);
+  out.setServer(text(value.server));
+}
+
+lisp_subscription read(schema::LispSubscription::Reader in) {
+  if (in.getXtr().size() != lisp_subscription::xtr_bytes)
+    throw malformed{};
+  return {in.getTenant(),     read(in.getEid()), read(in.getXtr()),   read(in.getSite()),
+          read(in.getRloc()), in.getNonce(),     read(in.getServer())};
 }
 
 void write(schema::InstantiateRequest::Builder out, const instantiate_request& value) {
@@ -397,6 +462,7 @@ GLOCAL_MODEL_CODEC(instance_status, InstanceStatus)
 GLOCAL_MODEL_CODEC(class_digest, ClassDigest)
 GLOCAL_MODEL_CODEC(link_state, LinkState)
 GLOCAL_MODEL_CODEC(eid_mapping, EidMapping)
+GLOCAL_MODEL_CODEC(lisp_subscription, LispSubscription)
 GLOCAL_MODEL_CODEC(instantiate_request, InstantiateRequest)
 GLOCAL_MODEL_CODEC(terminate_request, TerminateRequest)
 GLOCAL_MODEL_CODEC(lifecycle_reply, LifecycleReply)

@@ -22,6 +22,7 @@ namespace glocal::model {
 [[nodiscard]] std::string encode(const class_digest& value);
 [[nodiscard]] std::string encode(const link_state& value);
 [[nodiscard]] std::string encode(const eid_mapping& value);
+[[nodiscard]] std::string encode(const lisp_subscription& value);
 
 /// `decode<flow_record>(bytes)`: the value, or nothing when the bytes are not one.
 template <class T>

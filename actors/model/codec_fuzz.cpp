@@ -37,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check<class_digest>(in);
   check<link_state>(in);
   check<eid_mapping>(in);
+  check<lisp_subscription>(in);
   check<instantiate_request>(in);
   check<terminate_request>(in);
   check<lifecycle_reply>(in);

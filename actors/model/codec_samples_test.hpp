@@ -45,6 +45,11 @@ inline auto all() {
       class_digest{"firewall", {{"fw-1", "dc1", rloc, 10, 2.5, 1000}, {"fw-2", "dc1", rloc, 11, 0}}, 3, 32},
       link_state{"sub-edge", "dc1", 350.5, 0.01},
       eid_mapping{7, *parse_prefix("10.1.0.0/24"), "sub-edge", rloc},
+      eid_mapping{
+          7, *parse_prefix("10.1.0.0/24"), "", rloc,
+          lisp_registration{
+              "branch", "\x01\x02", "record", {rloc}, *parse_ip("2001:db8::2"), 77, 3, 1, true, true, true, true}},
+      lisp_subscription{7, *parse_prefix("10.1.0.0/24"), std::string(24, 'x'), "branch", rloc, 77, "lisp1"},
       instantiate_request{fw1, firewall},
       terminate_request{std::string{"fw\0-1", 5}},
       lifecycle_reply{fw1, {}},

@@ -6,6 +6,19 @@
 #include <cstdio>
 
 namespace glocal::model::keys {
+namespace {
+
+std::string hexadecimal(std::string_view octets) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out;
+  for (const char octet : octets) {
+    out += digits[static_cast<unsigned char>(octet) >> 4];
+    out += digits[static_cast<unsigned char>(octet) & 15];
+  }
+  return out;
+}
+
+} // namespace
 
 std::string flow(tenant_id tenant, const five_tuple& tuple) {
   const auto ends = tuple.canonical();
@@ -34,6 +47,14 @@ std::optional<path_id> parse_path(std::string_view key) {
   if (key.size() != 6 || failure != std::errc{} || stop != end)
     return std::nullopt;
   return id;
+}
+
+std::string merged_mapping(tenant_id tenant, const ip_prefix& eid, std::string_view registrant) {
+  return mapping(tenant, eid) + "/" + hexadecimal(registrant);
+}
+
+std::string subscription(tenant_id tenant, const ip_prefix& eid, std::string_view xtr) {
+  return mapping(tenant, eid) + "/" + hexadecimal(xtr);
 }
 
 } // namespace glocal::model::keys

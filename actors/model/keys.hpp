@@ -54,4 +54,15 @@ inline constexpr std::string_view all_vnf_classes = "class/";
   return std::to_string(tenant) + "/" + to_string(eid);
 }
 
+/// Table `mappings`: one of several registrations of an EID that are merged.
+[[nodiscard]] std::string merged_mapping(tenant_id tenant, const ip_prefix& eid, std::string_view registrant);
+
+/// Table `subscriptions`: as its mapping's, and who subscribed.
+[[nodiscard]] std::string subscription(tenant_id tenant, const ip_prefix& eid, std::string_view xtr);
+/// Table `subscriptions`: that a node with the role lisp is there, as long as its lease lives.
+inline constexpr std::string_view all_lisp_servers = "server/";
+[[nodiscard]] inline std::string lisp_server(std::string_view node) {
+  return std::string{all_lisp_servers} + std::string{node};
+}
+
 } // namespace glocal::model::keys

@@ -7,6 +7,7 @@
 #include "dataplane/classify/rule.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -131,14 +132,55 @@ struct link_state {
   bool operator==(const link_state&) const = default;
 };
 
+/// What a LISP site said of an EID in a Map-Register.
+struct lisp_registration {
+  std::string site;
+  /// Who said it: bytes of an xTR-ID, or of an address.
+  std::string registrant;
+  /// The EID record, as a Map-Reply of it alone (RFC 9301 section 5.4).
+  std::string record;
+  /// Its locators that are plain addresses.
+  std::vector<ip_address> rlocs;
+  /// Where it came from, and how it was authenticated: so are Map-Notifies to there.
+  ip_address source;
+  std::uint64_t nonce = 0;
+  std::uint8_t key_id = 0, algorithm = 0;
+  bool full_sha1 = false;
+  bool proxy_reply = false, merge = false, want_notify = false;
+
+  bool operator==(const lisp_registration&) const = default;
+};
+
 /// EID prefix → locator (table `mappings`, the LISP database).
 struct eid_mapping {
   tenant_id tenant = 0;
   ip_prefix eid;
+  /// Empty for a site that is none of our edges.
   std::string node;
+  /// Unspecified when no locator is a plain address.
   ip_address rloc;
+  /// Absent on an edge's own.
+  std::optional<lisp_registration> registration{};
 
   bool operator==(const eid_mapping&) const = default;
+};
+
+/// An xTR that is to be told of changes of an EID (table `subscriptions`, RFC 9437).
+struct lisp_subscription {
+  /// Bytes of xTR-ID and Site-ID.
+  static constexpr std::size_t xtr_bytes = 24;
+  tenant_id tenant = 0;
+  ip_prefix eid;
+  std::string xtr;
+  /// Whose keys authenticate what it is told.
+  std::string site;
+  ip_address rloc;
+  /// Of the last Map-Notify about it.
+  std::uint64_t nonce = 0;
+  /// The node that tells it.
+  std::string server;
+
+  bool operator==(const lisp_subscription&) const = default;
 };
 
 } // namespace glocal::model

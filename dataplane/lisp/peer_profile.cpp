@@ -17,8 +17,8 @@ std::bitset<256> types(std::initializer_list<std::uint8_t> list) {
 } // namespace
 
 const peer_profile& full_profile() noexcept {
-  static const peer_profile full{"full", std::bitset<256>{}.set(), std::bitset<256>{}.set(), true, true, true, true,
-                                 true};
+  static const peer_profile full{
+      "full", std::bitset<256>{}.set(), std::bitset<256>{}.set(), true, true, true, true, true, true};
   return full;
 }
 

@@ -21,6 +21,8 @@ struct peer_profile {
   bool pubsub = false;
   /// HMAC-SHA-256; without it the full 160 bits of HMAC-SHA-1 are sent and expected.
   bool sha256 = false;
+  /// Takes more than the first record of a Map-Reply.
+  bool many_records = false;
 };
 
 /// Who speaks all that we speak: our own nodes.

@@ -2,8 +2,11 @@
 
 #include "actors/model/codec.hpp"
 #include "actors/model/keys.hpp"
+#include "actors/store/messages.hpp"
+#include "actors/store/names.hpp"
 #include "base/log.hpp"
 #include "node/daemon/actor_trace.hpp"
+#include "node/daemon/lisp_api.hpp"
 #include "node/daemon/metrics.hpp"
 #include "runtime/supervisor.hpp"
 #include "runtime/system.hpp"
@@ -115,6 +118,43 @@ json kill_actor(const runtime::observatory& actors, const json& body) {
   return {{"name", name}, {"id", found->id}, {"supervisor", parent->name}};
 }
 
+/// Who the Map-Server of this node would send SMRs to.
+json read_requesters(caf::actor_system& system, const runtime::transport& transport, const std::string& node) {
+  constexpr std::size_t most_rows = 10'000;
+  const auto server = transport.directory->find(actors::lisp_actor_name(node));
+  if (!server)
+    throw api_refusal{404, node + " has not the role 'lisp'"};
+  actors::lisp_requesters answer;
+  caf::scoped_actor self{system};
+  std::string failure;
+  self->request(server, stats_timeout, actors::list_lisp_requesters{most_rows})
+      .receive([&](actors::lisp_requesters& told) { answer = std::move(told); },
+               [&](const caf::error& error) { failure = runtime::describe(error); });
+  if (!failure.empty())
+    throw std::runtime_error{"the Map-Server does not answer: " + failure};
+  return requesters_json(answer);
+}
+
+/// Writes what an operator says of an EID.
+json change_mapping(caf::actor_system& system, const runtime::transport& transport, const json& body) {
+  auto operation = mapping_operation(body);
+  if (!operation)
+    throw api_refusal{400, operation.error()};
+  const auto client = transport.directory->find(actors::store_client_name);
+  if (!client)
+    throw std::runtime_error{"the store client is not running"};
+  store::batch_reply answer{unexpected{store::store_error::timeout}};
+  caf::scoped_actor self{system};
+  self->request(client, scan_timeout, actors::store_messages::execute{{std::move(*operation)}, scan_timeout / 2})
+      .receive([&](actors::store_messages::executed& done) { answer = std::move(done.reply); },
+               [](const caf::error&) {});
+  if (!answer)
+    throw std::runtime_error{"the store did not take it: " + std::string{store::name(answer.error())}};
+  if (answer->front().code == store::op_code::not_found)
+    throw api_refusal{404, "there is no mapping of " + text_at(body, "eid")};
+  return {{"eid", body.value("eid", "")}};
+}
+
 /// Messages to names nobody has and to actors that have ended.
 runtime::letter_counts all_letters(const runtime::transport& via, const runtime::observatory& actors) {
   runtime::letter_counts out;
@@ -153,6 +193,11 @@ api_handlers make_api(caf::actor_system& system, runtime::transport transport, s
       {"counters", [shared] { return counters_json(*shared); }},
       {"flows", [&system, via] { return flows_json(read_table(system, *via, store::table::flows)); }},
       {"paths", [&system, via] { return paths_json(read_table(system, *via, store::table::paths)); }},
+      {"lisp/registrations",
+       [&system, via] { return registrations_json(read_table(system, *via, store::table::mappings)); }},
+      {"lisp/subscribers",
+       [&system, via] { return subscribers_json(read_table(system, *via, store::table::subscriptions)); }},
+      {"lisp/requesters", [&system, via, shared] { return read_requesters(system, *via, shared->self.name); }},
       {"log", log_json},
   };
   out.get_written = {
@@ -163,6 +208,8 @@ api_handlers make_api(caf::actor_system& system, runtime::transport transport, s
       {"actors/trace", [&actors](const json& body) { return start_actor_trace(actors, body); }},
       {"actors/trace/read", [&actors](const json& body) { return read_actor_trace(actors, body); }},
       {"actors/trace/stop", [&actors](const json& body) { return stop_actor_trace(actors, body); }},
+      {"lisp/map", [&system, via](const json& body) { return change_mapping(system, *via, body); }},
+      {"lisp/unmap", [&system, via](const json& body) { return change_mapping(system, *via, body); }},
       {"log", change_log},
   };
   out.text = {

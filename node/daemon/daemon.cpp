@@ -10,6 +10,7 @@
 #include "node/credentials.hpp"
 #include "node/daemon/api.hpp"
 #include "node/daemon/http_api.hpp"
+#include "node/daemon/lisp_api.hpp"
 #include "node/daemon/packet_trace.hpp"
 #include "node/daemon/rate_sampler.hpp"
 #include "node/daemon/vnf_drivers.hpp"
@@ -25,6 +26,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <limits>
+#include <random>
 
 namespace glocal::node {
 
@@ -122,6 +124,8 @@ struct daemon::parts {
   runtime::transport transport;
   std::shared_ptr<const store::hash_ring> ring;
   std::shared_ptr<store::engine> engine;
+  std::shared_ptr<lisp::udp_endpoint> map_server_port;
+  lisp::map_server_settings map_server;
   std::shared_ptr<const runtime::tls_context> certificate;
   caf::actor top;
   std::unique_ptr<rate_sampler> rates;
@@ -132,6 +136,7 @@ struct daemon::parts {
   [[nodiscard]] expected<void, std::string> start_transport();
   [[nodiscard]] expected<void, std::string> start_lcore();
   [[nodiscard]] expected<void, std::string> open_engine();
+  [[nodiscard]] expected<void, std::string> open_map_server();
   void start_actors();
   [[nodiscard]] std::vector<runtime::child_spec> node_children();
 
@@ -151,6 +156,7 @@ daemon::parts::~parts() {
     }
     *actor = nullptr;
   }
+  map_server_port.reset();
   directory->clear();
   lcore.reset();
   if (drivers)
@@ -193,6 +199,9 @@ expected<void, std::string> daemon::parts::start() {
       return running;
   if (auto listening = start_transport(); !listening)
     return listening;
+  if (self.has(role::lisp))
+    if (auto opened = open_map_server(); !opened)
+      return opened;
   start_actors();
   rates = std::make_unique<rate_sampler>(system_options->observatory());
 
@@ -223,6 +232,23 @@ expected<void, std::string> daemon::parts::open_engine() {
     return unexpected{opened.error().message};
   engine = std::move(*opened);
   meters = std::make_shared<actors::slot_meters>(config.store.slots);
+  return {};
+}
+
+expected<void, std::string> daemon::parts::open_map_server() {
+  auto settings =
+      lisp_settings_of(config, self.name, std::random_device{}() | std::uint64_t{std::random_device{}()} << 32);
+  if (!settings)
+    return unexpected{settings.error()};
+  map_server = std::move(*settings);
+  auto deliver = [actors = directory, name = actors::lisp_actor_name(self.name)](lisp::udp_endpoint::batch&& batch) {
+    if (const auto actor = actors->find(name))
+      caf::anon_send(actor, actors::lisp_datagrams{std::move(batch)});
+  };
+  auto opened = lisp::udp_endpoint::open(self.lisp_listen, lisp::control_port, std::move(deliver));
+  if (!opened)
+    return unexpected{"the Map-Server can't listen at " + opened.error()};
+  map_server_port = std::move(*opened);
   return {};
 }
 
@@ -314,6 +340,12 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
                                                               .traces = traces,
                                                               .accounts = accounts}),
                                                directory);
+    });
+  if (self.has(role::lisp))
+    add(actors::lisp_actor_name(self.name), [this](caf::local_actor& parent) {
+      actors::lisp_settings settings{map_server, hash_text("lisp/" + self.name, incarnation) | 1,
+                                     config.store.lease_ttl};
+      return parent.spawn<actors::lisp_actor>(settings, map_server_port, client());
     });
   if (self.has(role::mano))
     add("mano", [this](caf::local_actor& parent) {

@@ -1,5 +1,6 @@
 #include "node/daemon/metrics.hpp"
 
+#include "actors/lisp/map_server_counters.hpp"
 #include "dataplane/switch/southbound.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 #include "node/daemon/exposition.hpp"
@@ -209,6 +210,52 @@ void add_store(exposition& out, const records& all) {
       out.add({{"quantile", quantile}}, static_cast<double>(number_of(*client, key)) / 1e6);
 }
 
+void add_map_server(exposition& out, const records& all) {
+  const auto servers = of_kind(all, "map server");
+  const auto labelled = [&](std::string_view name, std::string_view help, std::string_view label,
+                            std::initializer_list<std::pair<const char*, const char*>> values) {
+    out.family(name, "counter", help);
+    for (const auto* server : servers)
+      for (const auto& [value, key] : values)
+        out.add({{label, value}}, number_of(*server, key));
+  };
+  labelled("glocal_lisp_received_total", "LISP control messages taken in, by type.", "type",
+           {{"map_request", "map_requests"}, {"map_register", "map_registers"}, {"map_notify_ack", "map_notify_acks"}});
+  labelled("glocal_lisp_sent_total", "LISP control messages sent, by what they are for.", "type",
+           {{"map_reply", "map_replies"},
+            {"negative_map_reply", "negative_replies"},
+            {"probe_reply", "probe_replies"},
+            {"forwarded_map_request", "forwarded"},
+            {"map_notify", "map_notifies"},
+            {"retransmission", "retransmissions"},
+            {"smr", "smrs"}});
+  labelled("glocal_lisp_registrations_total", "Map-Registers, by what they led to.", "outcome",
+           {{"refreshed", "refreshed"}, {"renewed", "renewed"}, {"written", "written"}, {"withdrawn", "withdrawn"}});
+  labelled("glocal_lisp_subscriptions_total", "What became of subscriptions and publications.", "outcome",
+           {{"subscribed", "subscribed"},
+            {"unsubscribed", "unsubscribed"},
+            {"adopted", "adopted"},
+            {"published", "publications"},
+            {"acknowledged", "acknowledged"},
+            {"given_up", "given_up"}});
+  out.family("glocal_lisp_refused_total", "counter", "Messages, or parts of them, not served, by reason.");
+  for (const auto* server : servers)
+    for (std::size_t i = 0; i < lisp::refusal_count; ++i) {
+      const auto reason = lisp::name(static_cast<lisp::refusal>(i));
+      out.add({{"reason", reason}}, number_of(*server, "refused_" + std::string{reason}));
+    }
+  for (const auto& [name, type, key, help] :
+       {summarised{"glocal_lisp_unsent_total", "counter", "unsent", "Datagrams the kernel did not take."},
+        summarised{"glocal_lisp_mappings", "gauge", "mappings", "Entries of table mappings this node knows."},
+        summarised{"glocal_lisp_subscribers", "gauge", "subscriptions", "Subscriptions this node knows."},
+        summarised{"glocal_lisp_requesters", "gauge", "requesters", "Askers that would be sent SMRs."},
+        summarised{"glocal_lisp_unacknowledged", "gauge", "unacknowledged", "Map-Notifies not acknowledged yet."}}) {
+    out.family(name, type, help);
+    for (const auto* server : servers)
+      out.add({}, number_of(*server, key));
+  }
+}
+
 /// 256 slots by default and at most one copy of each on a node, so a few families of them are bearable.
 void add_slots(exposition& out, const records& all) {
   const auto shards = of_kind(all, "store shard");
@@ -349,6 +396,7 @@ std::string metrics_text(const metrics_sources& sources) {
   add_slots(out, sources.records);
   if (sources.node.slots)
     add_slot_meters(out, *sources.node.slots);
+  add_map_server(out, sources.records);
   add_transport(out, sources.peers);
   add_actors(out, sources.node.actors, sources.records);
   for (const bool returned : {false, true}) {

@@ -192,6 +192,14 @@ json node_status(const status_sources& sources, const std::vector<actor_record>&
     out["mano"] = mano_status(*mano);
     ready &= is_ready(*mano);
   }
+  for (const auto* server : of_kind(records, "map server")) {
+    out["lisp"] = {{"mappings", number_of(*server, "mappings")},
+                   {"subscriptions", number_of(*server, "subscriptions")},
+                   {"map_requests", number_of(*server, "map_requests")},
+                   {"map_registers", number_of(*server, "map_registers")},
+                   {"ready", is_ready(*server)}};
+    ready &= is_ready(*server);
+  }
   out["ready"] = ready;
   return out;
 }
