@@ -134,8 +134,6 @@ struct forest_view {
 /// What the walk of lookups costs.
 struct lookup_cost {
   std::uint64_t lookups = 0, lines = 0, worst_lines = 0;
-  /// Nodes visited, entries read, and pairs of rules compared.
-  std::uint64_t steps = 0;
 };
 
 /// Masks of rules, each kept once.

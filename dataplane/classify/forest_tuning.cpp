@@ -13,7 +13,7 @@ constexpr std::size_t tuned_rules = 20'000;
 /// A forest of this size is in the cache all the time, whatever a rule takes.
 constexpr double cached_bytes = 2 << 20;
 constexpr std::size_t sample_packets = 2048;
-/// Of entries that is 64 MB, nothing to a list that fills it.
+/// Of entries that is 32 MB, nothing to a list that fills it.
 constexpr std::uint32_t max_root_width = 22;
 /// What a rule takes besides its place in the forest.
 constexpr double outcome_bytes = sizeof(rule_outcome);
@@ -52,18 +52,10 @@ std::uint64_t network_of(const packed_words<Words>& rule, const packed_words<Wor
   return mixed(payload::id(rule.word[Words - 1]));
 }
 
-/// What a random line of memory of that size costs beside 63 others, and what a step costs, in ns (measured on Zen 3).
-/// Only how they compare matters.
-double line_ns(double bytes) {
-  return bytes < 1 << 20 ? 1.5 : bytes < 3 << 20 ? 3 : bytes < 12 << 20 ? 7 : 13;
-}
-constexpr double step_ns = 4;
-
-/// In ns: what a lookup of a packet of a random rule costs. The list is `scale` times what was tried.
+/// In lines, all told: what a lookup of a packet of a random rule costs.
 template <std::size_t Words>
 double cost_of(const forest<Words>& tried, std::span<const packed_words<Words>> rules,
-               std::span<const std::uint32_t> order, std::span<const rule_outcome> outcomes, bool exact_classes,
-               double scale) {
+               std::span<const std::uint32_t> order, std::span<const rule_outcome> outcomes, bool exact_classes) {
   const forest_view<Words> view{
       tried.arena.data(), tried.shapes.data(), tried.templates.data(), outcomes.data(), tried.root, tried.max_visits, 0,
       exact_classes};
@@ -75,9 +67,7 @@ double cost_of(const forest<Words>& tried, std::span<const packed_words<Words>> 
         packet_of<Words>(rule, tried.templates.data()[payload::template_of(rule.word[Words - 1])], random);
     (void)counted_lookup<Words>(view, packet, cost);
   }
-  return (static_cast<double>(cost.lines) * line_ns(static_cast<double>(tried.bytes()) * scale) +
-          static_cast<double>(cost.steps) * step_ns) /
-         static_cast<double>(cost.lookups);
+  return static_cast<double>(cost.lines) / static_cast<double>(cost.lookups);
 }
 
 template <std::size_t Words>
@@ -102,12 +92,11 @@ template <std::size_t Words>
 class tuner {
 public:
   tuner(forest<Words>& scratch, std::span<const packed_words<Words>> rules, std::span<const std::uint32_t> order,
-        std::span<const rule_outcome> outcomes, bool exact_classes, const forest_limits& limits, double least_bytes,
-        double scale)
+        std::span<const rule_outcome> outcomes, bool exact_classes, const forest_limits& limits, double least_bytes)
       : scratch_{scratch}, rules_{rules}, order_{order}, outcomes_{outcomes},
-        exact_classes_{exact_classes}, limits_{limits}, scale_{scale},
-        most_bytes_{
-            std::max((limits.max_rule_bytes - outcome_bytes) * static_cast<double>(order.size()), least_bytes)} {}
+        exact_classes_{exact_classes}, limits_{limits}, most_bytes_{std::max((limits.max_rule_bytes - outcome_bytes) *
+                                                                                 static_cast<double>(order.size()),
+                                                                             least_bytes)} {}
 
   void tune() {
     // What matters most first; each step keeps what was best before it.
@@ -123,12 +112,7 @@ public:
       consider([&](auto& one) { one.open_penalty = open; });
     for (const std::uint32_t leaf : {2u, 6u, 8u})
       consider([&](auto& one) { one.leaf_rules = leaf; });
-    for (const auto load : {0.5, 2.0})
-      consider([&](auto& one) {
-        one.table_load = load;
-        one.leaf_rules = 8;
-      });
-    for (const std::uint32_t kept : {0u, 2u, 8u})
+    for (const std::uint32_t kept : {2u, 8u})
       consider([&](auto& one) { one.kept_inline = kept; });
     consider([&](auto& one) { one.split_length = 12; });
   }
@@ -147,7 +131,7 @@ private:
       refusal_ = refused;
       return;
     }
-    const auto cost = cost_of<Words>(scratch_, rules_, order_, outcomes_, exact_classes_, scale_);
+    const auto cost = cost_of<Words>(scratch_, rules_, order_, outcomes_, exact_classes_);
     if (!best_ || cost < best_cost_) {
       best_ = one;
       best_cost_ = cost;
@@ -160,7 +144,7 @@ private:
   std::span<const rule_outcome> outcomes_;
   bool exact_classes_;
   const forest_limits& limits_;
-  double scale_, most_bytes_, best_cost_ = 0;
+  double most_bytes_, best_cost_ = 0;
   std::optional<forest_options> best_;
   std::optional<forest_refusal> refusal_;
 };
@@ -190,15 +174,8 @@ std::optional<forest_refusal> grow_forest(forest<Words>& out, std::span<const pa
     for (std::size_t i = 0; i < order.size(); i += order.size() / tuned_rules)
       some.push_back(order[i]);
   }
-  const std::span<const std::uint32_t> tried = some.empty() ? order : std::span<const std::uint32_t>{some};
-  tuner<Words> all{out,
-                   rules,
-                   tried,
-                   outcomes,
-                   exact_classes,
-                   limits,
-                   some.empty() ? cached_bytes : 0,
-                   static_cast<double>(order.size()) / static_cast<double>(tried.size())};
+  tuner<Words> all{out,           rules,  some.empty() ? order : some,    outcomes,
+                   exact_classes, limits, some.empty() ? cached_bytes : 0};
   all.tune();
   if (!all.best()) {
     // Nothing fits what a rule should take, or nothing is shallow enough without more copies.

@@ -71,7 +71,6 @@ public:
       kept = std::move(next_kept);
       at.clear();
       for (const auto* one : entries) {
-        ++steps_;
         lines_.add(reinterpret_cast<const std::byte*>(one), 8);
         at.push_back(entry::load(one));
       }
@@ -80,11 +79,9 @@ public:
 
   [[nodiscard]] rule_id winner() const noexcept { return best_ == 0 ? no_rule : payload::id(best_); }
   [[nodiscard]] std::size_t lines() const noexcept { return lines_.size(); }
-  [[nodiscard]] std::size_t steps() const noexcept { return steps_; }
 
 private:
   void visit(std::uint64_t word, std::vector<const std::uint64_t*>& entries, std::vector<std::uint64_t>& kept) {
-    ++steps_;
     const auto& how = forest_.shapes[entry::info(word)];
     const auto* words = reinterpret_cast<const std::uint64_t*>(forest_.arena);
     std::uint64_t index = 0;
@@ -102,10 +99,8 @@ private:
     for (std::uint32_t i = 0; i < entry::info(leaf); ++i) {
       const auto* slot = forest_.arena + (std::uint64_t{entry::base(leaf)} + i) * Words * 8;
       // As the kernels, which look at two rules at a time.
-      if (i % 2 == 0) {
-        ++steps_;
+      if (i % 2 == 0)
         lines_.add(slot, Words * 8 * (i + 1 < entry::info(leaf) ? 2 : 1));
-      }
       packed_words<Words> rule;
       for (std::size_t w = 0; w < Words; ++w)
         rule.word[w] = entry::load(reinterpret_cast<const std::uint64_t*>(slot) + w);
@@ -143,7 +138,6 @@ private:
   const forest_view<Words>& forest_;
   const packed_words<Words>& key_;
   std::uint64_t best_ = 0;
-  std::size_t steps_ = 0;
   line_set lines_;
 };
 
@@ -160,7 +154,6 @@ rule_id counted_lookup(const forest_view<Words>& forest, const packed_words<Word
   walk.run();
   ++cost.lookups;
   cost.lines += walk.lines();
-  cost.steps += walk.steps();
   cost.worst_lines = std::max<std::uint64_t>(cost.worst_lines, walk.lines());
   return walk.winner();
 }
