@@ -115,7 +115,7 @@ class Process:
             self.kill(signal.SIGTERM)
 
     def said(self):
-        return f"{self.name}: {self.log.read_text(errors='replace')[-int(os.environ.get("LOG_BYTES", "3000")):]}"
+        return f"{self.name}: {self.log.read_text(errors='replace')[-3000:]}"
 
 
 XTR = """
