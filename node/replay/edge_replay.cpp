@@ -14,6 +14,7 @@
 #include "store/memory_engine.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <limits>
 

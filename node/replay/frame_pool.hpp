@@ -3,7 +3,7 @@
 
 #include "dataplane/switch/tx_sink.hpp"
 
-#include <cstring>
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -25,7 +25,7 @@ public:
   /// A buffer with `frame` in it. REQUIRES: frame.size() <= room.
   [[nodiscard]] dataplane::packet make(byte_view frame, dataplane::port_id in_port) {
     auto* storage = take();
-    std::memcpy(storage + headroom, frame.data(), frame.size());
+    std::ranges::copy(frame, storage + headroom);
     return {.data = storage + headroom,
             .handle = storage,
             .length = static_cast<std::uint32_t>(frame.size()),
