@@ -66,6 +66,7 @@ private:
 
   /// What has to be sent, until it is said.
   bytes pending_;
+  /// Plaintext of the last call: about 145 KiB once a full read came.
   bytes scratch_;
   tls_session session_;
   const bool dialled_;

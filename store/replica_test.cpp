@@ -150,6 +150,26 @@ batch get(std::string key, table in = table::paths) {
   return {get_op{in, std::move(key)}};
 }
 
+/// Short logs and messages, so that 50 entries are a snapshot of many parts.
+replica_options short_memory() {
+  replica_options out;
+  out.retained_entries = 5;
+  out.message_bytes = 100;
+  return out;
+}
+
+/// c is silent while a and b take 50 entries, and let go of most of their log.
+void leave_c_behind(group& subject) {
+  subject.place({"a", "b", "c"});
+  subject.run(2s);
+  subject.silent = {"c"};
+  subject.run(1s);
+  for (int i = 0; i < 50; ++i)
+    REQUIRE(subject.ask("a", put("k" + std::to_string(i), "value")) != nullptr);
+  for (const auto* name : {"a", "b"})
+    subject.feed(name, flushed_event{subject.replicas.at(name)->applied().index});
+}
+
 } // namespace
 
 TEST_CASE("the first owner starts a slot and the others join it") {
@@ -301,18 +321,8 @@ TEST_CASE("a member that should not hold the slot any more is not let in again")
 }
 
 TEST_CASE("a replica that was away for long catches up by a snapshot in parts") {
-  replica_options small;
-  small.retained_entries = 5;
-  small.message_bytes = 100;
-  group subject{3, small};
-  subject.place({"a", "b", "c"});
-  subject.run(2s);
-  subject.silent = {"c"};
-  subject.run(1s);
-  for (int i = 0; i < 50; ++i)
-    REQUIRE(subject.ask("a", put("k" + std::to_string(i), "value")) != nullptr);
-  for (const auto* name : {"a", "b"})
-    subject.feed(name, flushed_event{subject.replicas.at(name)->applied().index});
+  group subject{3, short_memory()};
+  leave_c_behind(subject);
   subject.silent = {};
   subject.run(3s);
   CHECK(subject.snapshots == 1);
@@ -322,18 +332,8 @@ TEST_CASE("a replica that was away for long catches up by a snapshot in parts") 
 
 // Found by glocal-sim --scenario mixed --seeds 197: the primary repeated its second part for ever.
 TEST_CASE("a replica that restarts amid a snapshot gets it from its beginning") {
-  replica_options small;
-  small.retained_entries = 5;
-  small.message_bytes = 100;
-  group subject{3, small};
-  subject.place({"a", "b", "c"});
-  subject.run(2s);
-  subject.silent = {"c"};
-  subject.run(1s);
-  for (int i = 0; i < 50; ++i)
-    REQUIRE(subject.ask("a", put("k" + std::to_string(i), "value")) != nullptr);
-  for (const auto* name : {"a", "b"})
-    subject.feed(name, flushed_event{subject.replicas.at(name)->applied().index});
+  group subject{3, short_memory()};
+  leave_c_behind(subject);
   subject.restart_at_part = 2;
   subject.silent = {};
   subject.run(3s);

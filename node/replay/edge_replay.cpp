@@ -80,9 +80,6 @@ struct edge_replay::parts {
   // Packets.
   void feed(const dataplane::captured_packet& packet);
   [[nodiscard]] const dataplane::port_config* arrival_port(byte_view frame, replayed_packet& out) const;
-  [[nodiscard]] std::uint64_t drops_of(dataplane::drop_reason reason) const {
-    return channel.statistics().drops[static_cast<std::size_t>(reason)].value();
-  }
   void collect();
   void tell(bool all);
 
@@ -101,7 +98,7 @@ struct edge_replay::parts {
   std::shared_ptr<actors::trace_book> traces = std::make_shared<actors::trace_book>();
   std::shared_ptr<const store::hash_ring> ring;
   std::map<std::string, runtime::transport> nodes;
-  mutable runtime::simulation simulation;
+  runtime::simulation simulation;
 
   std::uint64_t now_ns = 0, begin_ns = 0;
   std::uint64_t count = 0;

@@ -19,7 +19,6 @@ public:
   struct sent {
     dataplane::port_id port = dataplane::port_id{0};
     bytes frame;
-    dataplane::trace_id trace = 0;
   };
 
   /// A buffer with `frame` in it. REQUIRES: frame.size() <= room.
@@ -37,7 +36,7 @@ public:
   [[nodiscard]] std::size_t transmit(dataplane::port_id port,
                                      std::span<const dataplane::packet> burst) noexcept override {
     for (const auto& each : burst) {
-      sent_.push_back({port, bytes(each.data, each.data + each.length), each.trace()});
+      sent_.push_back({port, bytes(each.data, each.data + each.length)});
       release(each);
     }
     return burst.size();
