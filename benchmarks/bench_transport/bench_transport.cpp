@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <iostream>
 #include <optional>
@@ -25,7 +26,7 @@ using nlohmann::json;
 
 struct run_options {
   bool as_json = false, smoke = false;
-  std::size_t repeat = 3;
+  std::size_t repeat = 3, pairs = 15;
   std::vector<std::string> only;
 };
 
@@ -99,6 +100,53 @@ json measure(const contestant& one, const run_options& options) {
   return rows;
 }
 
+/// The middle of `values`, and between which two half of them lie.
+struct spread {
+  double low, middle, high;
+};
+spread spread_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double quantile) {
+    return values[static_cast<std::size_t>(std::lround(quantile * static_cast<double>(values.size() - 1)))];
+  };
+  return {at(0.25), at(0.5), at(0.75)};
+}
+
+/// What something costs: one contestant with and one without it, a short piece of each in turn, so that what else the
+/// machine does hits both alike; the middle of the pieces' ratios. Measured one after the other as a whole, two equal
+/// contestants differ by up to a fifth.
+json compare(const char* label, const contestant& with, const contestant& without, const run_options& options) {
+  const served with_it{with}, without_it{without};
+  json rows = json::array();
+  for (const std::size_t bytes : {64, 1024}) {
+    const std::size_t asks = options.smoke ? 50 : 1'000;
+    const std::size_t count = options.smoke ? 2 * one_way_window : with.one_way_count / (bytes > 64 ? 32 : 8);
+    std::vector<double> rates, times;
+    const auto middle_of = [&](const served& one) {
+      auto asked = one.client->round_trips(bytes, asks);
+      return microseconds(asked, 0.5);
+    };
+    for (std::size_t i = 0; i < (options.smoke ? 1 : options.pairs); ++i) {
+      // Each goes first in turn.
+      const auto &first = i % 2 == 0 ? with_it : without_it, &second = i % 2 == 0 ? without_it : with_it;
+      const double first_time = middle_of(first), second_time = middle_of(second);
+      const double first_rate = first.client->one_way(bytes, count), second_rate = second.client->one_way(bytes, count);
+      rates.push_back(i % 2 == 0 ? first_rate / second_rate : second_rate / first_rate);
+      times.push_back(i % 2 == 0 ? first_time / second_time : second_time / first_time);
+    }
+    const auto rate = spread_of(rates), time = spread_of(times);
+    rows.push_back({{"row", "ratio"},
+                    {"ratio", label},
+                    {"bytes", bytes},
+                    {"pairs", rates.size()},
+                    {"messages_per_s", rate.middle},
+                    {"messages_per_s_quartiles", {rate.low, rate.high}},
+                    {"rtt_p50", time.middle},
+                    {"rtt_p50_quartiles", {time.low, time.high}}});
+  }
+  return rows;
+}
+
 /// What both processes grow by when one floods an actor of the other that handles nothing, or that stands still as a
 /// whole.
 json measure_flood(const contestant& one, const run_options& options, bool stop_process) {
@@ -147,6 +195,17 @@ void add_ratio(json& rows, const char* label, const std::string& name, const std
   }
 }
 
+/// `   (0.96 to 1.04 in half of 15 pairs)`, of the rate; empty for what was not compared in pairs.
+std::string quartiles(const json& row) {
+  if (!row.contains("pairs"))
+    return {};
+  char text[80];
+  std::snprintf(text, sizeof text, "   (%.2f to %.2f in half of %zu pairs)",
+                row["messages_per_s_quartiles"][0].get<double>(), row["messages_per_s_quartiles"][1].get<double>(),
+                row["pairs"].get<std::size_t>());
+  return text;
+}
+
 void print_table(const json& rows) {
   std::printf("%-34s %6s %12s %12s %14s\n", "", "bytes", "RTT p50 us", "RTT p99 us", "M messages/s");
   const auto text = [](const json& row, const char* key) { return row[key].get<std::string>(); };
@@ -157,8 +216,8 @@ void print_table(const json& rows) {
                   row["messages_per_s"].get<double>() / 1e6);
   for (const auto& row : rows)
     if (row["row"] == "ratio")
-      std::printf("%-34s %6d %12.2f %12s %14.2f\n", text(row, "ratio").c_str(), row["bytes"].get<int>(),
-                  row["rtt_p50"].get<double>(), "", row["messages_per_s"].get<double>());
+      std::printf("%-34s %6d %12.2f %12s %14.2f%s\n", text(row, "ratio").c_str(), row["bytes"].get<int>(),
+                  row["rtt_p50"].get<double>(), "", row["messages_per_s"].get<double>(), quartiles(row).c_str());
   for (const auto& row : rows)
     if (row["row"] == "flood")
       std::printf("flood at a stalled %-7s of %s: both processes grow by %.1f MB (sender %.1f, receiver %.1f)\n",
@@ -177,6 +236,9 @@ int main(int argc, char** argv) {
   app.add_flag("--json", options.as_json, "Print JSON instead of a table");
   app.add_flag("--smoke", options.smoke, "Few messages: only to see that it runs");
   app.add_option("--repeat", options.repeat, "Measure so often; the best counts")->capture_default_str();
+  app.add_option("--pairs", options.pairs, "Of what is compared with and without: pieces of each in turn")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
   app.add_option("--only", options.only,
                  "Only these: glocal, glocal-tls, glocal-unobserved, glocal-singles, "
                  "glocal-singles-unobserved, basp, capnp-rpc")
@@ -190,13 +252,21 @@ int main(int argc, char** argv) {
     if (serving.empty())
       certificates = of_this_run.emplace().directory();
     json rows = json::array();
-    for (const auto& one : contestants(certificates)) {
-      if (one.options.name == serving) {
-        one.serve();
-        return 0;
-      }
-      if (!serving.empty() || (!options.only.empty() && std::find(options.only.begin(), options.only.end(),
-                                                                  one.options.name) == options.only.end()))
+    const auto all = contestants(certificates);
+    const auto named = [&](const std::string& name) {
+      return std::find_if(all.begin(), all.end(), [&](const contestant& one) { return one.options.name == name; });
+    };
+    if (!serving.empty()) {
+      if (const auto one = named(serving); one != all.end())
+        one->serve();
+      return 0;
+    }
+    const auto wanted = [&](const contestant& one) {
+      return options.only.empty() ||
+             std::find(options.only.begin(), options.only.end(), one.options.name) != options.only.end();
+    };
+    for (const auto& one : all) {
+      if (!wanted(one))
         continue;
       for (auto& row : measure(one, options))
         rows.push_back(std::move(row));
@@ -206,9 +276,15 @@ int main(int argc, char** argv) {
     }
     add_ratio(rows, "glocal : basp", "glocal", "basp");
     add_ratio(rows, "glocal : capnp-rpc", "glocal", "capnp-rpc");
-    add_ratio(rows, "with TLS : without", "glocal-tls", "glocal");
-    add_ratio(rows, "observed : unobserved", "glocal", "glocal-unobserved");
-    add_ratio(rows, "observed : unobserved (singles)", "glocal-singles", "glocal-singles-unobserved");
+    const auto add_comparison = [&](const char* label, const char* with, const char* without) {
+      if (!wanted(*named(with)) || !wanted(*named(without)))
+        return;
+      for (auto& row : compare(label, *named(with), *named(without), options))
+        rows.push_back(std::move(row));
+    };
+    add_comparison("with TLS : without", "glocal-tls", "glocal");
+    add_comparison("observed : unobserved", "glocal", "glocal-unobserved");
+    add_comparison("observed : unobserved (singles)", "glocal-singles", "glocal-singles-unobserved");
     if (rows.empty())
       throw std::invalid_argument{"nothing is called that; --help names the rivals"};
     if (options.as_json)
