@@ -36,6 +36,14 @@ std::vector<rule> some_rules(std::uint64_t seed, std::uint32_t count) {
   return out;
 }
 
+/// Tuning is not what is tested here, and takes ThreadSanitizer minutes.
+classifier_options untuned() {
+  classifier_options out;
+  out.forest.emplace();
+  out.forest->max_copies = 16;
+  return out;
+}
+
 std::vector<rule> held_by(const rule_table& table) {
   std::vector<rule> out;
   std::vector<std::pair<rule_id, rule>> numbered;
@@ -57,14 +65,14 @@ TEST_CASE("rules read back from a file as they were, in the same order") {
   const scratch place;
   const auto path = (place.directory / "rules").string();
   const auto rules = some_rules(3, 500);
-  const auto table = std::move(rule_table::make(rules)).value();
+  const auto table = std::move(rule_table::make(rules, untuned())).value();
   REQUIRE(save_rules(*table, path));
-  auto loaded = load_rules(path);
+  auto loaded = load_rules(path, untuned());
   REQUIRE(loaded);
   CHECK(loaded->size() == rules.size());
   CHECK(held_by(*rule_table::make(std::move(*loaded)).value()) == rules);
   REQUIRE(save_rules(table->classifier(), path));
-  CHECK(held_by(*rule_table::make(load_rules(path).value()).value()) == rules);
+  CHECK(held_by(*rule_table::make(load_rules(path, untuned()).value()).value()) == rules);
   CHECK_FALSE(std::filesystem::exists(path + ".new"));
 }
 
@@ -72,14 +80,14 @@ TEST_CASE("what was removed is not saved, and ties stay as they were") {
   const scratch place;
   const auto path = (place.directory / "rules").string();
   const auto rules = some_rules(5, 200);
-  const auto table = std::move(rule_table::make(rules)).value();
+  const auto table = std::move(rule_table::make(rules, untuned())).value();
   std::vector<rule_change> changes;
   for (std::size_t i = 0; i < rules.size(); i += 3)
     changes.push_back({rule_change::kind::remove, rules[i]});
   REQUIRE(table->apply(changes));
   REQUIRE(table->apply(std::vector<rule_change>{{rule_change::kind::add, rules[0]}}));
   REQUIRE(save_rules(*table, path));
-  CHECK(held_by(*rule_table::make(load_rules(path).value()).value()) == held_by(*table));
+  CHECK(held_by(*rule_table::make(load_rules(path, untuned()).value()).value()) == held_by(*table));
 }
 
 TEST_CASE("an empty list can be saved") {
@@ -94,7 +102,7 @@ TEST_CASE("files that are not whole are refused with the reason") {
   const scratch place;
   const auto path = (place.directory / "rules").string();
   CHECK(load_rules(path).error().what == code::not_read);
-  REQUIRE(save_rules(*rule_table::make(some_rules(7, 50)).value(), path));
+  REQUIRE(save_rules(*rule_table::make(some_rules(7, 50), untuned()).value(), path));
   const auto good = contents(path);
   const auto refused = [&](const std::string& bytes) {
     std::ofstream{path, std::ios::binary} << bytes;
@@ -116,7 +124,7 @@ TEST_CASE("files that are not whole are refused with the reason") {
     changed[at] = static_cast<char>(changed[at] ^ 0x10);
     CHECK(refused(changed) == code::damaged);
   }
-  CHECK(save_rules(*rule_table::make(some_rules(7, 5)).value(), (place.directory / "no" / "such").string())
+  CHECK(save_rules(*rule_table::make(some_rules(7, 5), untuned()).value(), (place.directory / "no" / "such").string())
             .error()
             .what == code::not_written);
 }

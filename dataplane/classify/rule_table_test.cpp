@@ -166,7 +166,9 @@ TEST_CASE("replace makes the table hold just the rules given") {
       out.push_back(random.make(i));
     return out;
   };
-  const auto table = std::move(rule_table::make(list(60))).value();
+  classifier_options options;
+  options.forest.emplace();
+  const auto table = std::move(rule_table::make(list(60), options)).value();
   for (int round = 0; round < 20; ++round) {
     auto wanted = list(static_cast<std::uint32_t>(random.below(80)));
     REQUIRE(table->replace(wanted));
