@@ -2,6 +2,7 @@
 
 #include "benchmarks/bench_classify/peer.hpp"
 #include "benchmarks/bench_classify/rule_set.hpp"
+#include "benchmarks/bench_classify/worst_case.hpp"
 #include "dataplane/classify/rule_file.hpp"
 
 #include <CLI/CLI.hpp>
@@ -104,10 +105,13 @@ std::optional<std::string> set_forest_option(forest_options& options, const std:
     options.root_width = number;
   else if (key == "inner")
     options.inner_width = number;
+  else if (key == "marked")
+    options.marked_rules = number;
   else if (key == "split")
     options.split_length = number;
   else
-    return "'" + text + "': --forest wants leaf, copies, load, open, kept, root, inner or split, '=' and a number";
+    return "'" + text +
+           "': --forest wants leaf, copies, load, open, kept, marked, root, inner or split, '=' and a number";
   return {};
 }
 
@@ -241,7 +245,8 @@ int run(const arguments& wanted) {
   const auto& rules = **made;
   const auto count = rules.size();
   const auto packets = wanted.packets > 0 ? wanted.packets : std::clamp<std::size_t>(count * 4, 1 << 16, 1 << 22);
-  const auto trace = make_trace(rules, wanted.trace, packets, wanted.seed + 1);
+  // The worst packets are known when there is a forest.
+  auto trace = make_trace(rules, wanted.trace == "worst" ? "uniform" : wanted.trace, packets, wanted.seed + 1);
   if (!trace) {
     std::cerr << "bench_classify: " << trace.error() << '\n';
     return 2;
@@ -291,11 +296,13 @@ int run(const arguments& wanted) {
   out["bytes_per_rule"] = static_cast<double>(tested->bytes()) / static_cast<double>(count);
   out["pages"] = to_string(tested->pages());
   const auto& tuned = tested->tuned();
-  out["forest"] = {{"leaf", tuned.leaf_rules},   {"copies", tuned.max_copies}, {"load", tuned.table_load},
-                   {"open", tuned.open_penalty}, {"kept", tuned.kept_inline},  {"root", tuned.root_width},
-                   {"inner", tuned.inner_width}, {"split", tuned.split_length}};
+  out["forest"] = {{"leaf", tuned.leaf_rules},   {"copies", tuned.max_copies},  {"load", tuned.table_load},
+                   {"open", tuned.open_penalty}, {"kept", tuned.kept_inline},   {"root", tuned.root_width},
+                   {"inner", tuned.inner_width}, {"split", tuned.split_length}, {"marked", tuned.marked_rules}};
   out["shapes"] = tested->shapes();
   out["max_visits"] = tested->view<4>().max_visits;
+  if (wanted.trace == "worst")
+    *trace = worst_packets(rules, *tested, packets, wanted.seed + 2);
   if (count <= 20'000)
     out["share_of_packets_with_3_priorities"] = overlap_of(rules, *trace);
   if (count <= 1'000'000) {
@@ -400,8 +407,8 @@ int main(int argc, char** argv) {
   app.add_option("--rules", wanted.rules, "Rules (of a file: the first so many)")
       ->check(CLI::Range(std::size_t{1}, glocal::dataplane::max_rules))
       ->capture_default_str();
-  app.add_option("--shape", wanted.shape, "isp, overlap or classbench:FILE")->capture_default_str();
-  app.add_option("--trace", wanted.trace, "uniform, shuffled, zipf, miss:PCT or random")->capture_default_str();
+  app.add_option("--shape", wanted.shape, "isp, overlap, nested or classbench:FILE")->capture_default_str();
+  app.add_option("--trace", wanted.trace, "uniform, shuffled, zipf, miss:PCT, random or worst")->capture_default_str();
   app.add_option("--batch", wanted.burst, "Packets of one lookup")
       ->check(CLI::Range(std::size_t{1}, glocal::dataplane::max_classify_burst))
       ->capture_default_str();
@@ -411,7 +418,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--packets", wanted.packets, "Packets of the trace; 0: four for each rule, 64 Ki to 4 Mi");
   app.add_option("--max-rule-bytes", wanted.max_rule_bytes, "Memory a rule may take")->capture_default_str();
-  app.add_option("--forest", wanted.forest, "KEY=VALUE instead of tuning: leaf copies load open kept root inner split");
+  app.add_option("--forest", wanted.forest,
+                 "KEY=VALUE instead of tuning: leaf copies load open kept marked root inner split");
   app.add_option("--file", wanted.file, "Saves the rules there, reads them back and says how long both take");
   app.add_option("--kernel", wanted.kernel, "avx512, avx2, avx2-without-pext or baseline");
   app.add_option("--seed", wanted.seed, "Of rules and packets")->capture_default_str();

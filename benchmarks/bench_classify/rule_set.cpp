@@ -203,6 +203,43 @@ private:
   std::uint64_t seed_;
 };
 
+/// What an adversary would install: prefixes of all lengths and ranges of all widths around four points, so that most
+/// rules match there, and ranked at random.
+class nested_rules final : public rule_set {
+public:
+  nested_rules(std::size_t count, std::uint64_t seed) : count_{count}, seed_{seed} {}
+  [[nodiscard]] std::size_t size() const override { return count_; }
+  [[nodiscard]] rule at(std::size_t at) const override {
+    random_source random{mixed(at, seed_ + 1)};
+    rule out;
+    out.cookie = at;
+    out.action = static_cast<std::uint32_t>(at);
+    out.priority = static_cast<std::uint32_t>(random.below(1 << 20));
+    const auto point = random.below(4);
+    const auto near = [&](std::uint64_t which) {
+      return v4_prefix(static_cast<std::uint32_t>(mixed(point, which)), static_cast<unsigned>(random.below(33)));
+    };
+    out.match.source = near(11);
+    out.match.destination = near(12);
+    const auto range = [&] {
+      const auto width = random.below(std::uint64_t{1} << random.below(16));
+      return l4_port_range{static_cast<std::uint16_t>(32768 - width),
+                           static_cast<std::uint16_t>(32768 + random.below(width + 1))};
+    };
+    if (random.below(2) == 0)
+      out.match.destination_ports = range();
+    if (random.below(2) == 0)
+      out.match.source_ports = range();
+    if (random.below(2) == 0)
+      out.match.protocol = ip_protocol::tcp;
+    return out;
+  }
+
+private:
+  std::size_t count_;
+  std::uint64_t seed_;
+};
+
 class listed_rules final : public rule_set {
 public:
   explicit listed_rules(std::vector<rule> rules) : rules_{std::move(rules)} {}
@@ -304,10 +341,12 @@ expected<std::unique_ptr<rule_set>, std::string> make_rule_set(const std::string
     return std::unique_ptr<rule_set>{std::make_unique<isp_rules>(rules, seed)};
   if (shape == "overlap")
     return std::unique_ptr<rule_set>{std::make_unique<overlap_rules>(rules, seed)};
+  if (shape == "nested")
+    return std::unique_ptr<rule_set>{std::make_unique<nested_rules>(rules, seed)};
   constexpr std::string_view file = "classbench:";
   if (shape.rfind(file, 0) == 0)
     return read_classbench(shape.substr(file.size()), rules);
-  return unexpected{"'" + shape + "' is no shape: isp, overlap or classbench:FILE"};
+  return unexpected{"'" + shape + "' is no shape: isp, overlap, nested or classbench:FILE"};
 }
 
 expected<std::vector<packet_fields>, std::string> make_trace(const rule_set& rules, const std::string& kind,
@@ -336,7 +375,7 @@ expected<std::vector<packet_fields>, std::string> make_trace(const rule_set& rul
       return unexpected{"'" + kind + "': miss wants a percentage from 0 to 100"};
     miss_percent = static_cast<unsigned>(value);
   } else if (kind != "uniform" && kind != "shuffled" && kind != "zipf" && kind != "random")
-    return unexpected{"'" + kind + "' is no trace: uniform, shuffled, zipf, miss:PCT or random"};
+    return unexpected{"'" + kind + "' is no trace: uniform, shuffled, zipf, miss:PCT, random or worst"};
 
   const auto size = rules.size();
   // Zipf with exponent 1: the rank's logarithm is uniform.

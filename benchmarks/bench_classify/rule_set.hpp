@@ -44,7 +44,7 @@ public:
   [[nodiscard]] virtual packet_fields packet_of(std::size_t at, random_source& random) const;
 };
 
-/// `isp`, `overlap` or `classbench:FILE` (plain or gzip). `rules` bounds a file's list too.
+/// `isp`, `overlap`, `nested` or `classbench:FILE` (plain or gzip). `rules` bounds a file's list too.
 [[nodiscard]] expected<std::unique_ptr<rule_set>, std::string> make_rule_set(const std::string& shape,
                                                                              std::size_t rules, std::uint64_t seed);
 

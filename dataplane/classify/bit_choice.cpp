@@ -37,7 +37,7 @@ public:
   }
 
 private:
-  std::array<std::uint64_t, 20> planes_{};
+  std::array<std::uint64_t, 24> planes_{};
 };
 
 template <std::size_t Words>

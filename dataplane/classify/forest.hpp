@@ -2,7 +2,8 @@
 // The forest: where a packet's bits lead to the few rules that can match it.
 //
 // One arena of slots (a slot holds one rule: 32 bytes for IPv4, 64 for IPv6) holds everything; references are slot
-// numbers. An entry (8 bytes) is either a leaf, rules in rank order that lie side by side, or a node:
+// numbers. An entry (8 bytes) is a leaf, rules in rank order that lie side by side, a leaf with marks (leaf_marks.hpp),
+// whose first slot says which of its rules can match, or a node:
 //
 //   [rules kept at the node, best first][header slot][table of 2^width entries]
 //                                                     ^ what the entry refers to
@@ -16,7 +17,7 @@
 // more is refused. Source of the idea of looking at few distinguishing bits, taken by PEXT: DBTable (Liao et al., TNET
 // 2024).
 //
-// Threading: entries are written as whole words with release order and read with acquire; see forest_updates.hpp for
+// Threading: entries are written as whole words with release order and read with acquire; see forest_editor.hpp for
 // what changes while lookups run.
 
 #include "dataplane/classify/huge_memory.hpp"
@@ -32,9 +33,11 @@ namespace glocal::dataplane {
 inline constexpr std::size_t max_lines = 128;
 
 namespace entry {
-/// base (32) | leaf: count (14); node: shape (14) | kind (2) | class of the best rule below (16). 0 is an empty leaf.
+/// base (32) | leaf: count (14); node, leaf with marks: shape (14) | kind (2) | class of the best rule below (16). 0 is
+/// an empty leaf.
 inline constexpr unsigned info_shift = 32, kind_shift = 46, class_shift = 48;
-inline constexpr std::uint64_t info_mask = 0x3fff, is_node = 1ULL << kind_shift, place_mask = is_node - 1;
+inline constexpr std::uint64_t info_mask = 0x3fff, is_node = 1ULL << kind_shift, is_marked = 2ULL << kind_shift,
+                               kind_mask = is_node | is_marked, place_mask = is_node - 1;
 
 constexpr std::uint32_t base(std::uint64_t word) noexcept {
   return static_cast<std::uint32_t>(word);
@@ -50,6 +53,9 @@ constexpr std::uint64_t leaf(std::uint32_t base, std::uint32_t count, std::uint1
 }
 constexpr std::uint64_t node(std::uint32_t base, std::uint32_t shape, std::uint16_t best) noexcept {
   return leaf(base, shape, best) | is_node;
+}
+constexpr std::uint64_t marked(std::uint32_t base, std::uint32_t shape, std::uint16_t best) noexcept {
+  return leaf(base, shape, best) | is_marked;
 }
 inline std::uint64_t load(const std::uint64_t* at) noexcept {
   return __atomic_load_n(at, __ATOMIC_ACQUIRE);
@@ -165,6 +171,8 @@ public:
     return reinterpret_cast<const node_shape<Words>*>(memory_.data());
   }
   [[nodiscard]] const node_shape<Words>& operator[](std::uint32_t id) const noexcept { return data()[id]; }
+  /// The ids of those that leaves' marks have, the ones that serve most leaves near the front: the builder's.
+  [[nodiscard]] std::vector<std::uint32_t>& of_marks() noexcept { return of_marks_; }
   [[nodiscard]] std::size_t size() const noexcept { return ids_.size(); }
 
 private:
@@ -173,6 +181,7 @@ private:
   };
   huge_memory memory_;
   std::unordered_map<node_shape<Words>, std::uint32_t, hash> ids_;
+  std::vector<std::uint32_t> of_marks_;
 };
 
 } // namespace glocal::dataplane

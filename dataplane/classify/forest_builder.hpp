@@ -25,6 +25,8 @@ struct forest_options {
   double table_load = 1.0;
   /// Weight of a rule that a bit leaves open, against the pairs it separates.
   double open_penalty = 0.1;
+  /// Leaves of at least so many rules have marks, if these are few enough for it; 0: none have.
+  std::uint32_t marked_rules = 3;
   /// Rules kept inline at a node.
   std::uint32_t kept_inline = 4;
   std::uint32_t root_width = 18, inner_width = 10;
@@ -76,6 +78,8 @@ private:
   [[nodiscard]] subtree build_group(group rules, unsigned depth, double copies);
   [[nodiscard]] subtree build_split(group rules);
   [[nodiscard]] subtree make_leaf(group rules);
+  /// Nothing when marks would not tell the rules apart.
+  [[nodiscard]] std::optional<subtree> make_marked_leaf(group rules);
   [[nodiscard]] subtree make_node(plan& how, group rules, unsigned depth, double copies);
   /// Notes the bounds of a node's parts in its header.
   [[nodiscard]] subtree join(std::uint64_t node, const subtree& table, const subtree& kept);

@@ -1,6 +1,7 @@
 #include "dataplane/classify/forest_editor.hpp"
 
 #include "dataplane/classify/bit_choice.hpp"
+#include "dataplane/classify/leaf_marks.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -107,8 +108,8 @@ auto forest_editor<Words>::edit_kept(std::uint64_t* at, const slot& rule, change
 template <std::size_t Words>
 auto forest_editor<Words>::edit_leaf(std::uint64_t* at, const slot& rule, change what, bounds above) -> bounds {
   const auto word = *at;
-  const auto count = entry::info(word);
-  const auto* old = reinterpret_cast<const slot*>(forest_.arena.data()) + entry::base(word);
+  const auto [first, count] = rules_of_leaf<Words>(forest_.arena.data(), word);
+  const auto* old = reinterpret_cast<const slot*>(forest_.arena.data()) + first;
   std::array<slot, longest_leaf + 1> few;
   std::vector<slot> many;
   auto* rules = few.data();
@@ -130,19 +131,19 @@ auto forest_editor<Words>::edit_leaf(std::uint64_t* at, const slot& rule, change
       if (payload::id(old[i].word[Words - 1]) != id)
         rules[kept++] = old[i];
     if (kept == count)
-      return {Words == 4 ? (count + 1) / 2 : count, 1};
+      return {std::max(marked_lines<Words>(count), Words == 4 ? (count + 1) / 2 : count), 1};
   }
-  const auto got =
-      put_leaf(at, {rules, kept}, above, kept == 0 ? std::uint16_t{0} : class_of(rules[0].word[Words - 1]));
+  const auto got = put_leaf(at, {rules, kept}, above, kept == 0 ? std::uint16_t{0} : class_of(rules[0].word[Words - 1]),
+                            (word & entry::is_marked) != 0 ? std::optional{entry::info(word)} : std::nullopt);
   if (!failure_ && count > 0)
     retire_leaf(word);
   return got;
 }
 
-/// Writes the rules and makes the entry lead to them.
+/// Writes the rules and makes the entry lead to them. A leaf that has marks keeps their shape.
 template <std::size_t Words>
-auto forest_editor<Words>::put_leaf(std::uint64_t* at, std::span<const slot> rules, bounds above, std::uint16_t best)
-    -> bounds {
+auto forest_editor<Words>::put_leaf(std::uint64_t* at, std::span<const slot> rules, bounds above, std::uint16_t best,
+                                    std::optional<std::uint32_t> mark_shape) -> bounds {
   const auto count = static_cast<std::uint32_t>(rules.size());
   if (count == 0) {
     entry::store(at, 0);
@@ -150,7 +151,18 @@ auto forest_editor<Words>::put_leaf(std::uint64_t* at, std::span<const slot> rul
   }
   bounds got{Words == 4 ? (count + 1) / 2 : count, 1};
   std::uint64_t word = 0;
-  if (count > longest_leaf) {
+  if (mark_shape && count > 1 && count <= max_marked_rules) {
+    const auto first = forest_.arena.allocate(count + 1, true);
+    if (first == 0) {
+      failure_ = forest_error::out_of_memory;
+      return {};
+    }
+    const auto marks = make_marks<Words>(rules, forest_.templates.data(), forest_.shapes[*mark_shape]);
+    std::memcpy(forest_.arena.slot(first), &marks, sizeof marks);
+    std::memcpy(forest_.arena.slot(first + 1), rules.data(), rules.size_bytes());
+    word = entry::marked(first, *mark_shape, best);
+    got = {marked_lines<Words>(count), 1};
+  } else if (count > longest_leaf) {
     auto options = forest_.options;
     options.max_copies = std::min(options.max_copies, 1.5);
     options.split_length = 0;
@@ -225,8 +237,10 @@ void forest_editor<Words>::each_copy(const std::uint64_t* at, const slot& rule, 
     for (std::uint32_t i = 0; i < count; ++i)
       visit(*reinterpret_cast<slot*>(forest_.arena.slot(first + i)));
   };
-  if ((word & entry::is_node) == 0)
-    return scan(entry::base(word), entry::info(word));
+  if ((word & entry::is_node) == 0) {
+    const auto run = rules_of_leaf<Words>(forest_.arena.data(), word);
+    return scan(run.first, run.count);
+  }
   if (each_entry(word, rule, [&](const std::uint64_t* child) { each_copy(child, rule, visit); }))
     return;
   const auto& shape = forest_.shapes[entry::info(word)];
@@ -282,8 +296,10 @@ void each_rule(const forest<Words>& of, std::uint64_t word,
     for (std::uint32_t i = 0; i < count; ++i)
       visit(*reinterpret_cast<const packed_words<Words>*>(of.arena.slot(first + i)));
   };
-  if ((word & entry::is_node) == 0)
-    return scan(entry::base(word), entry::info(word));
+  if ((word & entry::is_node) == 0) {
+    const auto run = rules_of_leaf<Words>(of.arena.data(), word);
+    return scan(run.first, run.count);
+  }
   const auto base = entry::base(word);
   const auto& shape = of.shapes[entry::info(word)];
   scan(kept_begin(base, shape.kept), shape.kept);
@@ -316,7 +332,9 @@ void forest_editor<Words>::prefetch(std::span<const slot> rules) const {
     for (const auto& [rule, at] : now) {
       const auto word = *at;
       if ((word & entry::is_node) == 0) {
-        for (std::uint32_t i = 0; i < entry::info(word); i += 64 / (Words * 8))
+        // How many a leaf with marks has is not known before its first line is there; most have some seven.
+        const auto slots = (word & entry::is_marked) != 0 ? 8 : entry::info(word);
+        for (std::uint32_t i = 0; i < slots; i += 64 / (Words * 8))
           __builtin_prefetch(forest_.arena.slot(entry::base(word) + i));
         continue;
       }
@@ -338,7 +356,8 @@ void forest_editor<Words>::retire_leaf(std::uint64_t leaf) {
       return;
     forest_.shared.erase(shared);
   }
-  retired_.push_back({entry::base(leaf), entry::info(leaf)});
+  const auto run = rules_of_leaf<Words>(forest_.arena.data(), leaf);
+  retired_.push_back({entry::base(leaf), run.first - entry::base(leaf) + run.count});
 }
 
 template <std::size_t Words>

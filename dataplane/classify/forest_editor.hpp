@@ -60,7 +60,8 @@ private:
   [[nodiscard]] bounds edit(std::uint64_t* at, const slot& rule, change what, bounds above);
   [[nodiscard]] bounds edit_leaf(std::uint64_t* at, const slot& rule, change what, bounds above);
   [[nodiscard]] bounds edit_kept(std::uint64_t* at, const slot& rule, change what, bounds above);
-  [[nodiscard]] bounds put_leaf(std::uint64_t* at, std::span<const slot> rules, bounds above, std::uint16_t best);
+  [[nodiscard]] bounds put_leaf(std::uint64_t* at, std::span<const slot> rules, bounds above, std::uint16_t best,
+                                std::optional<std::uint32_t> mark_shape = {});
   [[nodiscard]] bool outranks(const slot& left, const slot& right) const noexcept;
   /// Calls `visit` with each entry of the node's table that leads to copies of the rule; false when it is kept.
   template <class Visit>

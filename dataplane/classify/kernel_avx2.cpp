@@ -1,6 +1,7 @@
 // The kernel for AVX2 (compiled with -mavx2 -mbmi2): one rule of IPv4 is one vector. Once with PEXT, once without for
 // processors that have it in microcode only (AMD before Zen 3: some 250 cycles).
 
+#include "dataplane/classify/leaf_marks.hpp"
 #include "dataplane/classify/lookup_kernel.hpp"
 
 #include <algorithm>

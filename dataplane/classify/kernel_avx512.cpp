@@ -1,6 +1,7 @@
 // The kernel for AVX-512 (compiled with -mavx512f -mavx512bw -mavx512vl -mbmi2): the two rules of a line of IPv4 are
 // one vector, and so is one rule of IPv6.
 
+#include "dataplane/classify/leaf_marks.hpp"
 #include "dataplane/classify/lookup_kernel.hpp"
 
 #include <algorithm>
@@ -50,6 +51,10 @@ struct isa {
         const auto two = lanes(_mm512_load_si512(second), ports, packet, _mm512_load_si512(second_mask));
         return static_cast<unsigned>((one & fields) == fields) | static_cast<unsigned>((two & fields) == fields) << 1;
       }
+    }
+
+    unsigned matches(const std::byte* slot, const packed_words<Words>* mask) const noexcept {
+      return matches(slot, mask, slot, mask) & 1;
     }
 
     __m512i packet, ports;

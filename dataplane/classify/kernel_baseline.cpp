@@ -1,10 +1,13 @@
 // The kernel for any machine: words and lanes compared one by one. Its reads of rules are atomic, so that
 // ThreadSanitizer can judge the lookups that run beside updates.
 
+#include "dataplane/classify/leaf_marks.hpp"
 #include "dataplane/classify/lookup_kernel.hpp"
 
 #include <algorithm>
 #include <utility>
+
+#include <emmintrin.h>
 
 namespace glocal::dataplane {
 namespace {

@@ -1,5 +1,7 @@
 #include "dataplane/classify/lookup_kernel.hpp"
 
+#include "dataplane/classify/leaf_marks.hpp"
+
 #include <algorithm>
 #include <array>
 
@@ -53,14 +55,17 @@ public:
     std::vector<std::uint64_t> at{forest_.root};
     std::vector<std::uint64_t> kept;
     // In the order of the kernels.
-    while (!at.empty() || !kept.empty()) {
-      std::vector<std::uint64_t> leaves, next_kept;
+    std::vector<pick> picks;
+    while (!at.empty() || !kept.empty() || !picks.empty()) {
+      std::vector<std::uint64_t> leaves, next_kept, marked;
       std::vector<const std::uint64_t*> entries;
       for (const auto word : at) {
         if (entry::best(word) < best_ >> payload::class_shift)
           continue;
         if ((word & entry::is_node) != 0)
           visit(word, entries, next_kept);
+        else if ((word & entry::is_marked) != 0)
+          marked.push_back(word);
         else if (entry::info(word) > 0)
           leaves.push_back(word);
       }
@@ -69,6 +74,14 @@ public:
       for (const auto leaf : kept)
         compare(leaf);
       kept = std::move(next_kept);
+      std::vector<pick> next_picks;
+      for (auto& one : picks)
+        if (goes_on(one))
+          next_picks.push_back(one);
+      for (const auto word : marked)
+        if (const auto one = pick_from(word); one.can != 0)
+          next_picks.push_back(one);
+      picks = std::move(next_picks);
       at.clear();
       for (const auto* one : entries) {
         lines_.add(reinterpret_cast<const std::byte*>(one), 8);
@@ -81,12 +94,46 @@ public:
   [[nodiscard]] std::size_t lines() const noexcept { return lines_.size(); }
 
 private:
-  void visit(std::uint64_t word, std::vector<const std::uint64_t*>& entries, std::vector<std::uint64_t>& kept) {
-    const auto& how = forest_.shapes[entry::info(word)];
-    const auto* words = reinterpret_cast<const std::uint64_t*>(forest_.arena);
+  /// Rules of a leaf with marks that can match: bit i stands for the slot `first` + i.
+  struct pick {
+    std::uint64_t first = 0;
+    std::uint32_t can = 0;
+  };
+
+  [[nodiscard]] std::uint64_t index_of(const node_shape<Words>& how) const noexcept {
     std::uint64_t index = 0;
     for (std::size_t i = 0; i < how.words; ++i)
       index |= extract_bits(key_.word[i], how.mask[i]) << how.shift[i];
+    return index;
+  }
+
+  pick pick_from(std::uint64_t word) {
+    const auto* slot = forest_.arena + std::uint64_t{entry::base(word)} * Words * 8;
+    const auto& marks = *reinterpret_cast<const leaf_marks*>(slot);
+    lines_.add(slot, sizeof marks);
+    const auto bits = index_of(forest_.shapes[entry::info(word)]);
+    pick out{std::uint64_t{entry::base(word)} + 1, 0};
+    for (std::uint32_t i = 0; i < marks.rules; ++i)
+      if ((bits & marks.care[i]) == marks.value[i])
+        out.can |= 1u << i;
+    out.can = static_cast<std::uint32_t>(not_outranked(out.can, marks, best_ >> payload::class_shift));
+    return out;
+  }
+
+  /// Compares the first; whether others have to be compared too.
+  bool goes_on(pick& of) {
+    const auto* slot = forest_.arena + (of.first + static_cast<unsigned>(std::countr_zero(of.can))) * Words * 8;
+    lines_.add(slot, Words * 8);
+    of.can &= of.can - 1;
+    const auto rank_class =
+        entry::load(reinterpret_cast<const std::uint64_t*>(slot) + Words - 1) >> payload::class_shift;
+    return !compare_one(slot) && of.can != 0 && rank_class >= best_ >> payload::class_shift;
+  }
+
+  void visit(std::uint64_t word, std::vector<const std::uint64_t*>& entries, std::vector<std::uint64_t>& kept) {
+    const auto& how = forest_.shapes[entry::info(word)];
+    const auto* words = reinterpret_cast<const std::uint64_t*>(forest_.arena);
+    const auto index = index_of(how);
     const auto base = entry::base(word);
     entries.push_back(words + std::uint64_t{base} * Words + index);
     if (how.kept > 0)
@@ -101,21 +148,28 @@ private:
       // As the kernels, which look at two rules at a time.
       if (i % 2 == 0)
         lines_.add(slot, Words * 8 * (i + 1 < entry::info(leaf) ? 2 : 1));
-      packed_words<Words> rule;
-      for (std::size_t w = 0; w < Words; ++w)
-        rule.word[w] = entry::load(reinterpret_cast<const std::uint64_t*>(slot) + w);
-      const auto word = rule.word[Words - 1];
-      const auto& mask = forest_.templates[payload::template_of(word)];
-      const auto rank = word & payload::rank_mask;
-      if ((word >> (payload::live_shift + forest_.plane) & 1) != 0 && matches(rule, mask)) {
-        const bool tie = !forest_.exact_classes && ((rank ^ best_) >> payload::class_shift) == 0;
-        if (tie ? wins_tie(rank) : rank > best_)
-          best_ = rank;
+      if (compare_one(slot))
         return;
-      }
+      const auto word = entry::load(reinterpret_cast<const std::uint64_t*>(slot) + Words - 1);
       if (i % 2 == 1 && (word >> payload::class_shift) < (best_ >> payload::class_shift))
         return;
     }
+  }
+
+  /// Whether the rule matches, and then it may be the best.
+  bool compare_one(const std::byte* slot) {
+    packed_words<Words> rule;
+    for (std::size_t w = 0; w < Words; ++w)
+      rule.word[w] = entry::load(reinterpret_cast<const std::uint64_t*>(slot) + w);
+    const auto word = rule.word[Words - 1];
+    const auto rank = word & payload::rank_mask;
+    if ((word >> (payload::live_shift + forest_.plane) & 1) == 0 ||
+        !matches(rule, forest_.templates[payload::template_of(word)]))
+      return false;
+    const bool tie = !forest_.exact_classes && ((rank ^ best_) >> payload::class_shift) == 0;
+    if (tie ? wins_tie(rank) : rank > best_)
+      best_ = rank;
+    return true;
   }
 
   [[nodiscard]] bool wins_tie(std::uint64_t rank) const noexcept {

@@ -44,7 +44,7 @@ inline constexpr std::uint64_t indexed_port_bits = 0x0000'ffff'0000'ffff;
 namespace payload {
 inline constexpr unsigned template_shift = 32, live_shift = 46, class_shift = 48;
 inline constexpr std::uint64_t template_mask = 0x3fff, rank_mask = 0xffff'0000'ffff'ffff;
-/// Live in both planes (see forest_updates.hpp).
+/// Live in both planes (see forest_editor.hpp).
 inline constexpr std::uint64_t live_both = 3ULL << live_shift;
 
 constexpr std::uint32_t id(std::uint64_t word) noexcept {

@@ -90,7 +90,8 @@ public:
   /// All over what a forest may trade, so that small lists make deep trees too.
   forest_options options() {
     forest_options out;
-    out.leaf_rules = static_cast<std::uint32_t>(1 + below(12));
+    out.leaf_rules = static_cast<std::uint32_t>(1 + below(16));
+    out.marked_rules = std::array{0u, 1u, 2u, 3u, 6u}[below(5)];
     out.max_copies = std::array{1.0, 1.25, 4.0, 16.0}[below(4)];
     out.table_load = std::array{0.5, 1.0, 4.0}[below(3)];
     out.open_penalty = std::array{0.0, 0.1, 0.5}[below(3)];
