@@ -257,8 +257,10 @@ int main(int argc, char** argv) {
       return std::find_if(all.begin(), all.end(), [&](const contestant& one) { return one.options.name == name; });
     };
     if (!serving.empty()) {
-      if (const auto one = named(serving); one != all.end())
-        one->serve();
+      const auto one = named(serving);
+      if (one == all.end())
+        throw std::invalid_argument{"nothing is called '" + serving + "'; --help names the rivals"};
+      one->serve();
       return 0;
     }
     const auto wanted = [&](const contestant& one) {
