@@ -1,6 +1,6 @@
 #include "store/memory_register.hpp"
 
-#include <catch2/catch.hpp>
+#include "store/register_contract_test.hpp"
 
 using namespace glocal::store;
 
@@ -29,28 +29,23 @@ set_outcome set(memory_register& subject, slot_id slot, std::uint64_t expected, 
   return *out;
 }
 
+class memory_fixture final : public register_fixture {
+public:
+  config_register& subject() override { return register_; }
+  void run_until(const std::function<bool()>& enough) override {
+    register_.run();
+    REQUIRE(enough());
+  }
+
+private:
+  memory_register register_;
+};
+
 } // namespace
 
-TEST_CASE("a register changes only by compare-and-set on the version that is there") {
-  memory_register subject;
-  CHECK(read(subject, 3)->version == 0);
-  const auto first = set(subject, 3, 0, {1, a, {a}});
-  CHECK(first.what == set_outcome::kind::done);
-  CHECK(first.now.view.primary == a);
-  const auto late = set(subject, 3, 0, {1, b, {b}});
-  CHECK(late.what == set_outcome::kind::conflict);
-  CHECK(late.now == first.now);
-  CHECK(read(subject, 3) == first.now);
-  CHECK(read(subject, 4)->version == 0); // slots are apart
-}
-
-TEST_CASE("a watcher of the register hears of changes") {
-  memory_register subject;
-  std::vector<std::pair<slot_id, std::uint64_t>> heard;
-  subject.watch([&](slot_id slot, const register_value& value) { heard.emplace_back(slot, value.version); });
-  (void)set(subject, 7, 0, {1, a, {a}});
-  (void)set(subject, 7, 0, {1, b, {b}});
-  CHECK(heard == std::vector<std::pair<slot_id, std::uint64_t>>{{7, 1}});
+TEST_CASE("memory_register keeps the contract of a register") {
+  memory_fixture fixture;
+  check_register_contract(fixture);
 }
 
 TEST_CASE("a lost answer is unknown, and the change may have happened") {
