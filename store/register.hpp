@@ -1,6 +1,7 @@
 #pragma once
 // The configuration register: the one place that says who is a slot's primary and who its members are. Only
-// compare-and-set changes it. Implementations: memory_register; etcd and an embedded file can follow.
+// compare-and-set changes it. Implementations: memory_register, etcd/etcd_register. What each of them is held to:
+// register_contract_test.hpp.
 //
 // Threading: one owner; callbacks run in its context, never before the call returned, exactly once, within a bounded
 // time, unless the register is destroyed first: then never.
