@@ -1,5 +1,9 @@
 #include "node/edge_ports.hpp"
 
+#include "base/hash.hpp"
+
+#include <string>
+
 namespace glocal::node {
 
 using dataplane::port_config;
@@ -29,6 +33,17 @@ edge_ports edge_ports_of(const cluster_config& config, const node_config& self) 
     out.ports.push_back(std::move(port));
   }
   return out;
+}
+
+std::uint64_t fingerprint_of(const edge_ports& ports) {
+  std::string text;
+  for (const auto& port : ports.ports) {
+    text += std::to_string(port.id) + ' ' + port.name + ' ' + port.device + ' ' + std::to_string(port.tenant);
+    for (const auto& address : port.addresses)
+      text += ' ' + to_string(address);
+    text += '\n';
+  }
+  return hash_text(text);
 }
 
 } // namespace glocal::node

@@ -19,4 +19,7 @@ struct edge_ports {
 /// REQUIRES: `self` is an edge of `config`.
 [[nodiscard]] edge_ports edge_ports_of(const cluster_config& config, const node_config& self);
 
+/// Of all that the numbers of a flow file refer to (dataplane/switch/flow_file.hpp): equal for equal ports.
+[[nodiscard]] std::uint64_t fingerprint_of(const edge_ports& ports);
+
 } // namespace glocal::node

@@ -309,7 +309,10 @@ void switch_agent::give_up(model::path_id id, drop_reason reason) {
     submit(order);
   };
   for (const auto& packet : wait.mapped().misses)
-    refuse_hold(packet.hold);
+    if (packet.hold == dataplane::no_hold && reason == drop_reason::unknown_path)
+      submit(dataplane::remove_path{id}); // the switch has it from its flow file, and nobody else any more
+    else
+      refuse_hold(packet.hold);
   for (const auto& order : wait.mapped().installs)
     refuse_hold(order.hold);
 }

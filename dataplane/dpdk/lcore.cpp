@@ -76,9 +76,8 @@ struct port_change {
 class lcore::loop {
 public:
   loop(const lcore_config& config, lcore_channel& channel, buffer_pool buffers)
-      : config_{config}, channel_{channel}, buffers_{std::move(buffers)}, sink_{*buffers_}, switch_{with_clock(
-                                                                                                        config.tables),
-                                                                                                    channel} {}
+      : config_{config}, channel_{channel}, buffers_{std::move(buffers)}, sink_{*buffers_},
+        switch_{with_clock(config.tables), channel, monotonic_ns()} {}
 
   [[nodiscard]] bool is_usable() const noexcept { return epoll_.get() >= 0 && wake_.get() >= 0 && watch(wake_.get()); }
 
@@ -111,6 +110,8 @@ public:
     stopping_.store(true, std::memory_order_release);
     wake();
   }
+
+  [[nodiscard]] cold_start cold() const noexcept { return switch_.cold(); }
 
   lcore_activity activity;
   /// Agent → lcore and back. No more changes are under way than there are ports, twice.
@@ -389,6 +390,10 @@ bool lcore::empty() const {
 
 const counters& lcore::statistics() const {
   return channel_->statistics();
+}
+
+cold_start lcore::cold() const {
+  return loop_->cold();
 }
 
 const lcore_activity& lcore::activity() const {

@@ -67,6 +67,8 @@ public:
   [[nodiscard]] bool empty() const override;
   [[nodiscard]] const counters& statistics() const override;
   [[nodiscard]] const lcore_activity& activity() const;
+  /// Whether the flows of a flow file were taken over at the start, or why not.
+  [[nodiscard]] cold_start cold() const;
 
 private:
   class loop;

@@ -5,6 +5,7 @@
 #include "base/histogram.hpp"
 #include "dataplane/switch/path_program.hpp"
 #include "dataplane/switch/port_config.hpp"
+#include "dataplane/switch/southbound.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 
 #include <array>
@@ -62,7 +63,10 @@ struct counters {
   /// Flows in the table now, installed since the start, and programmed again because their path changed.
   counter flows_now, flows_installed, flows_resteered;
   /// Flows that ended after packets had passed by them, indexed by removal (southbound.hpp).
-  std::array<counter, 4> flows_removed;
+  std::array<counter, removal_count> flows_removed;
+  /// Of the flow file at the start: flows taken over, those no longer known, and those of the former that no packet has
+  /// come for yet.
+  counter flows_restored, flows_forgotten, flows_waiting;
   /// Commands that named something that is not there (an unknown port, a path that was never set).
   counter commands_refused;
   /// Packets traced from here on, records of them the ring had no room for, and packets of other edges' traces that

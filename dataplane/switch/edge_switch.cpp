@@ -11,13 +11,33 @@ std::uint64_t nanoseconds(std::chrono::nanoseconds duration) noexcept {
 
 } // namespace
 
-edge_switch::edge_switch(const switch_config& config, lcore_channel& border)
-    : config_{config}, border_{border}, counters_{border.mutable_counters()}, flows_{config, counters_},
-      paths_{config.paths}, holds_{{.holds = config.holds,
-                                    .items = config.held_packets,
-                                    .timeout_ns = nanoseconds(config.hold_timeout)}},
+edge_switch::edge_switch(const switch_config& config, lcore_channel& border, std::uint64_t now_ns)
+    : config_{config}, border_{border}, counters_{border.mutable_counters()},
+      file_{config.file, config.flows, config.paths}, paths_{config.paths}, flows_{config, counters_, file_},
+      holds_{{.holds = config.holds, .items = config.held_packets, .timeout_ns = nanoseconds(config.hold_timeout)}},
       neighbours_{config}, tunnels_{config.tunnels}, tracer_{config.trace_clock, border}, tx_{counters_, tracer_},
-      eids_{eid_table::make({}).value()} {}
+      eids_{eid_table::make({}).value()} {
+  for (std::uint32_t i = 0; i < config.paths && file_.cold() == cold_start::no; ++i)
+    if (auto stored = file_.read_path(i)) {
+      file_.erase_path(i); // it may get another slot
+      const auto slot = paths_.find(stored->program.id) == none ? paths_.create(stored->program.id) : none;
+      if (slot == none)
+        continue;
+      paths_[slot].what = path_table::state::known;
+      paths_[slot].account = stored->account;
+      ++paths_[slot].generation; // no flow is programmed for it yet
+      paths_[slot].program = std::move(stored->program);
+      restored_paths_.push_back(paths_[slot].program.id);
+    }
+  for (const auto id : restored_paths_) {
+    const auto slot = paths_.find(id);
+    file_.write_path(slot, paths_[slot].program, paths_[slot].account);
+  }
+  const auto [taken, left_out] = flows_.restore(now_ns, [this](std::uint32_t id) { return paths_.find(id); });
+  counters_.flows_restored.add(taken);
+  counters_.flows_forgotten.add(left_out);
+  counters_.flows_now.set(flows_.size());
+}
 
 void edge_switch::begin(std::uint64_t now_ns, tx_sink& out) noexcept {
   now_ns_ = now_ns;
@@ -180,27 +200,27 @@ void edge_switch::match(arrival& in) noexcept {
 
 /// The exact-match stage. False on a miss; an entry that is out of date is brought up to date first.
 bool edge_switch::follow_entry(arrival& in) noexcept {
-  const auto* entry = flows_.find(in.key());
-  if (entry != nullptr && !is_current(entry->flow, in))
+  auto entry = flows_.find(in.key());
+  if (entry && !is_current(entry.flow, in))
     entry = flows_.find(in.key());
-  if (entry == nullptr)
+  if (!entry)
     return false;
   counters_.exact_hits.add();
-  auto& flow = flows_[entry->flow];
-  const auto step = entry->step;
+  auto& flow = flows_[entry.flow];
+  const auto step = entry.step;
   if (in.frame.is_traced()) [[unlikely]]
     tracer_.hit(in.frame, flow, step, flow.what == flow::kind::on_path ? paths_[flow.path_slot].program.id : 0);
   switch (flow.what) {
   case flow::kind::pending: hold_behind(flow.hold, in); break;
-  case flow::kind::refused: drop(in.frame, flow.refusal); break;
+  case flow::kind::refused: drop(in.frame, flows_.about(entry.flow).refusal); break;
   case flow::kind::on_path:
-    touch(flow, in, step.way);
+    touch(entry.flow, in, step.way);
     if (step.position == 0 && in.where.is_port())
       count_entry(in, paths_[flow.path_slot].account, step.way);
     take_step(in, paths_[flow.path_slot].program, step, flow.routes[static_cast<std::size_t>(step.way)]);
     break;
   case flow::kind::by_eid:
-    touch(flow, in, step.way);
+    touch(entry.flow, in, step.way);
     route_by_eid(in, flow.routes[static_cast<std::size_t>(step.way)], {.instance_id = in.where.tenant()});
     break;
   case flow::kind::free: break; // no entry refers to one
@@ -209,6 +229,10 @@ bool edge_switch::follow_entry(arrival& in) noexcept {
 }
 
 void edge_switch::miss(arrival& in) noexcept {
+  if (counters_.flows_waiting.value() > 0 && revive(in)) [[unlikely]] {
+    if (follow_entry(in))
+      return;
+  }
   counters_.exact_misses.add();
   if (in.frame.is_traced()) [[unlikely]]
     tracer_.missed(in.frame);
@@ -267,7 +291,7 @@ void edge_switch::miss_on_path(arrival& in) noexcept {
   if (flow == none)
     drop(in.frame, drop_reason::table_full);
   else {
-    touch(flows_[flow], in, step.way);
+    touch(flow, in, step.way);
     if (in.frame.is_traced()) [[unlikely]]
       tracer_.installed(in.frame, entry_kind::on_path);
     take_step(in, found.program, step, eids_->lookup(in.where.tenant(), tuple.destination));
@@ -303,8 +327,7 @@ void edge_switch::miss_on_attachment(arrival& in) noexcept {
 }
 
 std::uint64_t edge_switch::deadline() const noexcept {
-  const auto sweep = flows_.size() > 0 ? next_sweep_ns_ : UINT64_MAX;
-  return std::min({neighbours_.deadline(), holds_.deadline(), sweep});
+  return std::min({neighbours_.deadline(), holds_.deadline(), flows_.timers().deadline()});
 }
 
 void edge_switch::expire(std::uint64_t now_ns, tx_sink& out) noexcept {
@@ -320,7 +343,7 @@ void edge_switch::expire(std::uint64_t now_ns, tx_sink& out) noexcept {
     else
       flows_.remove(subject.index);
   }
-  sweep();
+  end_due_flows();
   finish();
 }
 

@@ -27,8 +27,11 @@ namespace glocal::dataplane {
 
 class edge_switch {
 public:
-  /// @param border outlives the switch.
-  edge_switch(const switch_config& config, lcore_channel& border);
+  /// With a flow file, takes over what is in it. @param border outlives the switch. @param now_ns CLOCK_MONOTONIC.
+  edge_switch(const switch_config& config, lcore_channel& border, std::uint64_t now_ns = 0);
+
+  /// Why nothing was taken over.
+  [[nodiscard]] cold_start cold() const noexcept { return file_.cold(); }
 
   /// Takes over the packets of `burst`. @param now_ns CLOCK_MONOTONIC; never goes back between calls.
   void process_burst(std::span<const packet> burst, std::uint64_t now_ns, tx_sink& out) noexcept;
@@ -96,9 +99,9 @@ private:
   void drop(const packet& gone, drop_reason reason) noexcept;
 
   // edge_switch_flows.cpp: flows and holds
-  [[nodiscard]] bool is_fresh(const flow& known, const arrival& in) const noexcept;
+  [[nodiscard]] bool is_fresh(std::uint32_t index, const arrival& in) const noexcept;
   [[nodiscard]] bool is_current(std::uint32_t index, const arrival& in) noexcept;
-  void touch(flow& used, const arrival& in, direction way) noexcept;
+  void touch(std::uint32_t index, const arrival& in, direction way) noexcept;
   void count_entry(const arrival& in, std::uint16_t account, direction way) noexcept;
   [[nodiscard]] std::uint32_t install(const install_flow& order, std::uint32_t path_slot,
                                       displaced_holds& displaced) noexcept;
@@ -114,7 +117,10 @@ private:
   void refuse_flow(const flow_key& key, drop_reason reason) noexcept;
   void note_held() noexcept;
   void end_flow(std::uint32_t index, removal why) noexcept;
-  void sweep() noexcept;
+  [[nodiscard]] std::uint32_t make_flow(flow::kind what, std::uint32_t tenant, const five_tuple& forward) noexcept;
+  [[nodiscard]] bool revive(const arrival& in) noexcept;
+  void end_due_flows() noexcept;
+  void tell_restored_paths() noexcept;
 
   // edge_switch_output.cpp: out
   void take_step(arrival& in, const path_program& path, path_step step, const eid_route* route) noexcept;
@@ -148,7 +154,7 @@ private:
 
   // edge_switch_probe.cpp
   [[nodiscard]] drop_verdict probe_packet(arrival& in) noexcept;
-  [[nodiscard]] drop_verdict probe_entry(const arrival& in, const flow_table::entry& entry) noexcept;
+  [[nodiscard]] drop_verdict probe_entry(const arrival& in, flow_table::entry entry) noexcept;
   [[nodiscard]] drop_verdict probe_miss(const arrival& in, const port_config& port) noexcept;
   [[nodiscard]] drop_verdict probe_route(const arrival& in, const overlay_header& header) noexcept;
   [[nodiscard]] drop_verdict probe_delivery(const arrival& in, port_id port) noexcept;
@@ -160,8 +166,9 @@ private:
   counters& counters_;
 
   port_table ports_;
-  flow_table flows_;
+  flow_file file_;
   path_table paths_;
+  flow_table flows_;
   flow_holds holds_;
   neighbour_table neighbours_;
   tunnel_table tunnels_;
@@ -172,8 +179,8 @@ private:
   std::vector<ip_address> known_rlocs_;
   std::uint32_t rules_generation_ = 0, eid_generation_ = 0;
 
-  std::uint64_t next_sweep_ns_ = 0;
-  std::uint32_t sweep_cursor_ = 0;
+  /// Of the flow file, those the agent was not told of yet.
+  std::vector<std::uint32_t> restored_paths_;
   /// Of the call being executed.
   std::uint64_t now_ns_ = 0;
   tx_sink* out_ = nullptr;

@@ -6,6 +6,8 @@ namespace glocal::dataplane {
 
 bool edge_switch::execute_commands(std::uint64_t now_ns, tx_sink& out) noexcept {
   begin(now_ns, out);
+  if (!restored_paths_.empty()) [[unlikely]]
+    tell_restored_paths();
   std::size_t executed = 0;
   for (command order; executed < max_commands_at_once && border_.next(order); ++executed) {
     std::visit([this](auto& each) { execute(each); }, order);
@@ -19,7 +21,7 @@ bool edge_switch::execute_commands(std::uint64_t now_ns, tx_sink& out) noexcept 
 template <class Predicate>
 void edge_switch::end_flows_if(Predicate&& ends) noexcept {
   for (std::uint32_t i = 0; i < flows_.high_water(); ++i)
-    if (flows_[i].what != flow::kind::free && ends(flows_[i])) {
+    if (flows_[i].what != flow::kind::free && ends(i)) {
       if (flows_[i].what == flow::kind::pending)
         drop_held(flows_[i].hold, drop_reason::unknown_port);
       end_flow(i, removal::evicted);
@@ -35,7 +37,7 @@ void edge_switch::execute(remove_port& order) noexcept {
   const auto id = order.id;
   if (ports_.find(id) == nullptr)
     return counters_.commands_refused.add();
-  end_flows_if([&](const flow& each) { return flows_.enters_by(each, id); });
+  end_flows_if([&](std::uint32_t flow) { return flows_.enters_by(flow, id); });
   neighbours_.remove_port(id, [this](std::uint32_t gone) { drop_unresolved(gone); });
   tunnels_.clear();
   ports_.remove(id);
@@ -62,14 +64,19 @@ void edge_switch::execute(set_path& order) noexcept {
   if (index == none)
     return counters_.commands_refused.add();
   auto& slot = paths_[index];
+  const bool is_counted_elsewhere = slot.account != order.account;
   slot.account = order.account;
-  if (slot.what == path_table::state::known && slot.program == order.path)
-    return; // an unchanged refresh moves nothing
+  if (slot.what == path_table::state::known && slot.program == order.path) { // an unchanged refresh moves nothing
+    if (is_counted_elsewhere)
+      file_.write_path(index, slot.program, slot.account);
+    return;
+  }
   const auto hold = slot.what == path_table::state::pending ? slot.hold : none;
   std::swap(slot.program, order.path);
   slot.what = path_table::state::known;
   slot.hold = none;
   ++slot.generation;
+  file_.write_path(index, slot.program, slot.account);
   if (hold != none) {
     counters_.setup_latency.record(now_ns_ - holds_.opened_ns(hold));
     release(hold);
@@ -82,7 +89,9 @@ void edge_switch::execute(remove_path& order) noexcept {
     return counters_.commands_refused.add();
   if (paths_[index].what == path_table::state::pending)
     drop_held(paths_[index].hold, drop_reason::unknown_path);
-  end_flows_if([&](const flow& each) { return each.what == flow::kind::on_path && each.path_slot == index; });
+  end_flows_if(
+      [&](std::uint32_t flow) { return flows_[flow].what == flow::kind::on_path && flows_[flow].path_slot == index; });
+  file_.erase_path(index);
   paths_.remove(index);
 }
 

@@ -1,6 +1,7 @@
 #include "dataplane/switch/edge_switch.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace glocal::dataplane {
 namespace {
@@ -31,9 +32,10 @@ drop_reason unmatched(packet_in_reason asked) noexcept {
 // --- Flows ----------------------------------------------------------------------------------------------------------
 
 /// True when the entries of the flow say what they should now.
-bool edge_switch::is_fresh(const flow& known, const arrival& in) const noexcept {
+bool edge_switch::is_fresh(std::uint32_t index, const arrival& in) const noexcept {
+  const auto& known = flows_[index];
   switch (known.what) {
-  case flow::kind::refused: return now_ns_ - known.last_used_ns < known.idle_ns;
+  case flow::kind::refused: return now_ns_ - known.last_used_ns < flows_.about(index).idle_ns;
   case flow::kind::on_path:
     return known.path_generation == paths_[known.path_slot].generation && known.eid_generation == eid_generation_;
   case flow::kind::by_eid:
@@ -49,7 +51,7 @@ bool edge_switch::is_fresh(const flow& known, const arrival& in) const noexcept 
 /// As is_fresh(); if not, the flow was brought up to date or ended, and the caller looks again.
 bool edge_switch::is_current(std::uint32_t index, const arrival& in) noexcept {
   auto& flow = flows_[index];
-  if (is_fresh(flow, in)) [[likely]]
+  if (is_fresh(index, in)) [[likely]]
     return true;
   if (flow.what == flow::kind::on_path) {
     counters_.flows_resteered.add();
@@ -63,18 +65,22 @@ bool edge_switch::is_current(std::uint32_t index, const arrival& in) noexcept {
   return false;
 }
 
-void edge_switch::touch(flow& used, const arrival& in, direction way) noexcept {
+void edge_switch::touch(std::uint32_t index, const arrival& in, direction way) noexcept {
+  auto& used = flows_[index];
   used.last_used_ns = now_ns_;
   ++used.packets;
   used.bytes += in.parsed.ip_total_length;
   if (in.parsed.tuple.protocol != ip_protocol::tcp)
     return;
+  const bool was_closed = used.is_closed();
   if ((in.parsed.tcp_flags & tcp_flag::rst) != 0)
-    used.forward_closed = used.reverse_closed = true;
+    used.closed = flow::both_closed;
   else if ((in.parsed.tcp_flags & tcp_flag::fin) != 0)
-    (way == direction::forward ? used.forward_closed : used.reverse_closed) = true;
+    used.closed = static_cast<std::uint8_t>(used.closed | 1u << static_cast<unsigned>(way));
   else if (may_begin_connection(in.parsed)) // the tuple is used again (RFC 9293 section 3.6.1)
-    used.forward_closed = used.reverse_closed = false;
+    used.closed = 0;
+  if (used.is_closed() && !was_closed)
+    flows_.schedule(index, now_ns_ + nanoseconds(config_.closed_linger));
 }
 
 /// A packet sets out on a path.
@@ -89,41 +95,45 @@ std::uint32_t edge_switch::install(const install_flow& order, std::uint32_t path
                                    displaced_holds& displaced) noexcept {
   auto index = flows_.find_connection(order.tenant, order.forward);
   if (index == none) {
-    index = flows_.create(flow::kind::on_path, order.tenant, order.forward);
+    index = make_flow(flow::kind::on_path, order.tenant, order.forward);
     if (index == none)
       return none;
-    flows_[index].path_slot = none;
-    flows_[index].last_used_ns = now_ns_;
-    flows_[index].idle_ns = nanoseconds(config_.idle_timeout);
+    flows_.about(index).idle_ns = nanoseconds(config_.idle_timeout);
     if (!flows_.name_connection(index)) {
       flows_.remove(index);
       return none;
     }
   }
   auto& flow = flows_[index];
+  auto& identity = flows_.about(index);
   const bool is_there =
-      flow.what == flow::kind::on_path && flow.path_slot == path_slot && flow.forward == order.forward;
+      flow.what == flow::kind::on_path && flow.path_slot == path_slot && identity.forward == order.forward;
   // At the edge that decided, only the agent's word moves a flow; a packet that says otherwise is late.
-  if (!is_there && flow.owner && !order.owner)
+  if (!is_there && identity.owner && !order.owner)
     return index;
-  flow.owner = flow.owner || order.owner;
-  if (flow.owner)
+  identity.owner = identity.owner || order.owner;
+  if (identity.owner)
     flows_.count_on(index, paths_[path_slot].account);
   if (order.cookie != 0)
-    flow.cookie = order.cookie;
+    identity.cookie = order.cookie;
   if (order.idle_timeout.count() > 0)
-    flow.idle_ns = nanoseconds(order.idle_timeout);
+    identity.idle_ns = nanoseconds(order.idle_timeout);
+  if (order.hard_timeout.count() > 0)
+    identity.hard_ns = nanoseconds(order.hard_timeout);
+  flows_.schedule(index);
   if (is_there && flow.path_generation == paths_[path_slot].generation && flow.eid_generation == eid_generation_)
     return index;
 
+  flows_.clear_entries(index); // of the direction it had
   flow.what = flow::kind::on_path;
   flow.path_slot = path_slot;
-  flow.forward = order.forward;
-  flows_.clear_entries(index);
+  identity.forward = order.forward;
+  identity.path = order.path;
   if (!program(index, displaced)) {
     end_flow(index, removal::evicted);
     return none;
   }
+  flows_.save(index);
   counters_.flows_installed.add();
   return index;
 }
@@ -131,21 +141,22 @@ std::uint32_t edge_switch::install(const install_flow& order, std::uint32_t path
 /// Enters what flow_program says. Pending and refused flows give way. False when the table is full.
 bool edge_switch::program(std::uint32_t index, displaced_holds& displaced) noexcept {
   auto& flow = flows_[index];
+  const auto& [forward, tenant] = std::tie(flows_.about(index).forward, flows_.about(index).tenant);
   const auto& slot = paths_[flow.path_slot];
   flow.path_generation = slot.generation;
   flow.eid_generation = eid_generation_;
-  flow.routes = {eids_->lookup(flow.tenant, flow.forward.destination), eids_->lookup(flow.tenant, flow.forward.source)};
-  const auto reverse_tuple = flow.forward.reversed();
-  const auto wanted = flow_program::make(flow.tenant, flow.forward, slot.program, *eids_);
+  flow.routes = {eids_->lookup(tenant, forward.destination), eids_->lookup(tenant, forward.source)};
+  const auto reverse_tuple = forward.reversed();
+  const auto wanted = flow_program::make(tenant, forward, slot.program, *eids_);
   for (const auto& entry : wanted.entries()) {
-    const flow_key key{entry.where, entry.step.way == direction::forward ? flow.forward : reverse_tuple};
-    if (const auto* standing = flows_.find(key)) {
-      const auto other = standing->flow;
+    const flow_key key{entry.where, entry.step.way == direction::forward ? forward : reverse_tuple};
+    if (const auto standing = flows_.find(key)) {
+      const auto other = standing.flow;
       if (flows_[other].what == flow::kind::pending)
         displaced.slots[displaced.count++] = flows_[other].hold;
       flows_.remove(other);
     }
-    if (!flows_.add_entry(index, key, entry.step))
+    if (!flows_.add_entry(index, entry.where, entry.step))
       return false;
   }
   return true;
@@ -161,23 +172,24 @@ void edge_switch::install_by_eid(arrival& in) noexcept {
     flows_.remove(index); // the other direction's source is to be checked again as well
     index = none;
   }
-  if (index == none && (index = flows_.create(flow::kind::by_eid, tenant, tuple)) != none) {
+  if (index == none && (index = make_flow(flow::kind::by_eid, tenant, tuple)) != none) {
     auto& made = flows_[index];
     made.eid_generation = eid_generation_;
     made.rules_generation = rules_generation_;
     made.routes = {route, eids_->lookup(tenant, tuple.source)};
-    made.idle_ns = nanoseconds(config_.idle_timeout);
-    made.last_used_ns = now_ns_;
-    if (!flows_.name_connection(index)) {
+    flows_.about(index).idle_ns = nanoseconds(config_.idle_timeout);
+    flows_.schedule(index);
+    if (flows_.name_connection(index))
+      flows_.save(index);
+    else {
       flows_.remove(index);
       index = none;
     }
   }
   if (index != none && flows_[index].what == flow::kind::by_eid) {
-    auto& flow = flows_[index];
-    const auto way = flow.forward == tuple ? direction::forward : direction::reverse;
-    touch(flow, in, way);
-    (void)flows_.add_entry(index, in.key(), {way, 0});
+    const auto way = flows_.about(index).forward == tuple ? direction::forward : direction::reverse;
+    touch(index, in, way);
+    (void)flows_.add_entry(index, in.where, {way, 0});
     if (in.frame.is_traced()) [[unlikely]]
       tracer_.installed(in.frame, entry_kind::by_eid);
   }
@@ -187,13 +199,15 @@ void edge_switch::install_by_eid(arrival& in) noexcept {
 /// Ends the flow, and tells the agent if it owns it. While there is no room to tell, the flow stays without entries and
 /// the sweep tries again: an end that is never told would leave its record in the store.
 void edge_switch::end_flow(std::uint32_t index, removal why) noexcept {
-  auto& flow = flows_[index];
-  if (flow.owner &&
-      !border_.emit(flow_removed{flow.tenant, flow.forward, flow.cookie, flow.packets, flow.bytes, why})) {
+  const auto& flow = flows_[index];
+  auto& identity = flows_.about(index);
+  if (identity.owner &&
+      !border_.emit(flow_removed{identity.tenant, identity.forward, identity.cookie, flow.packets, flow.bytes, why})) {
     counters_.events_lost.add();
     flows_.clear_entries(index);
-    flow.ends_as = why;
-    flow.idle_ns = 0;
+    identity.ends_as = why;
+    identity.idle_ns = 0;
+    flows_.schedule(index);
     return;
   }
   if (flow.what == flow::kind::on_path || flow.what == flow::kind::by_eid)
@@ -201,23 +215,75 @@ void edge_switch::end_flow(std::uint32_t index, removal why) noexcept {
   flows_.remove(index);
 }
 
-void edge_switch::sweep() noexcept {
-  if (now_ns_ < next_sweep_ns_)
-    return;
-  const auto linger = nanoseconds(config_.closed_linger);
-  const auto end = std::min<std::size_t>(sweep_cursor_ + config_.sweep_increment, flows_.high_water());
-  for (; sweep_cursor_ < end; ++sweep_cursor_) {
-    const auto& flow = flows_[sweep_cursor_];
-    if (flow.what == flow::kind::free || flow.what == flow::kind::pending)
-      continue;
-    const bool is_closing = flow.is_closed() && linger < flow.idle_ns;
-    if (now_ns_ - flow.last_used_ns >= (is_closing ? linger : flow.idle_ns))
-      end_flow(sweep_cursor_, is_closing ? removal::closed : flow.ends_as);
+/// A flow without entries; of a full table another gives way if the configuration says so. `none` when there is no
+/// room.
+std::uint32_t edge_switch::make_flow(flow::kind what, std::uint32_t tenant, const five_tuple& forward) noexcept {
+  const auto index = flows_.create(what, tenant, forward, now_ns_);
+  if (index != none || config_.when_full == switch_config::eviction::refuse)
+    return index;
+  const auto victim = flows_.find_victim();
+  if (victim == none)
+    return none;
+  end_flow(victim, removal::evicted);
+  return flows_.create(what, tenant, forward, now_ns_);
+}
+
+/// Programs the flow this packet is of, if it is one the flow file knew. True when its entries are there now.
+bool edge_switch::revive(const arrival& in) noexcept {
+  const auto index = flows_.find_connection(in.where.tenant(), in.parsed.tuple);
+  if (index == none || !flows_.about(index).is_restored ||
+      eid_generation_ == 0) // without EIDs nothing can be programmed
+    return false;
+  auto& flow = flows_[index];
+  if (flow.what == flow::kind::by_eid) {
+    const auto* port = in.where.is_port() ? ports_.find(in.where.port()) : nullptr;
+    if (in.where.is_path() || (port != nullptr && (port->kind != port_kind::attachment || !is_source_attached(in))))
+      return false;
+    const auto& [forward, tenant] = std::tie(flows_.about(index).forward, flows_.about(index).tenant);
+    flow.eid_generation = eid_generation_;
+    flow.rules_generation = rules_generation_;
+    flow.routes = {eids_->lookup(tenant, forward.destination), eids_->lookup(tenant, forward.source)};
+    const auto way = forward == in.parsed.tuple ? direction::forward : direction::reverse;
+    if (!flows_.add_entry(index, in.where, {way, 0}))
+      return false;
+  } else {
+    flow.path_generation = paths_[flow.path_slot].generation - 1; // out of date, so that it is programmed
+    if (is_current(index, in) || flows_[index].what != flow::kind::on_path)
+      return false;
   }
-  if (sweep_cursor_ >= flows_.high_water()) {
-    sweep_cursor_ = 0;
-    next_sweep_ns_ = now_ns_ + nanoseconds(config_.sweep_period);
+  flows_.about(index).is_restored = false;
+  counters_.flows_waiting.decrement();
+  return true;
+}
+
+/// The agent resolves and watches a path it is told of in this way, or has it removed.
+void edge_switch::tell_restored_paths() noexcept {
+  while (!restored_paths_.empty()) {
+    packet_in news;
+    news.reason = packet_in_reason::path_miss;
+    news.spi = spi_of(restored_paths_.back(), direction::forward);
+    news.hold = no_hold;
+    news.received_ns = now_ns_;
+    if (!border_.emit(news))
+      return;
+    restored_paths_.pop_back();
   }
+}
+
+void edge_switch::end_due_flows() noexcept {
+  flows_.timers().expire(now_ns_, config_.timers_at_once, [this](std::uint32_t index) {
+    const auto& flow = flows_[index];
+    const auto& identity = flows_.about(index);
+    const auto linger = nanoseconds(config_.closed_linger);
+    const bool is_closing = flow.is_closed() && linger < identity.idle_ns;
+    const bool is_over = identity.hard_ns != 0 && now_ns_ - identity.created_ns >= identity.hard_ns;
+    if (now_ns_ - flow.last_used_ns >= (is_closing ? linger : identity.idle_ns))
+      end_flow(index, is_closing ? removal::closed : identity.ends_as);
+    else if (is_over)
+      end_flow(index, removal::hard);
+    else
+      flows_.schedule(index, is_closing ? flow.last_used_ns + linger : UINT64_MAX);
+  });
 }
 
 // --- Holds ----------------------------------------------------------------------------------------------------------
@@ -229,10 +295,10 @@ void edge_switch::note_held() noexcept {
 }
 
 void edge_switch::ask_agent(arrival& in, packet_in_reason reason, std::uint64_t rule_cookie) noexcept {
-  const auto flow = flows_.create(flow::kind::pending, in.where.tenant(), in.parsed.tuple);
+  const auto flow = make_flow(flow::kind::pending, in.where.tenant(), in.parsed.tuple);
   if (flow == none)
     return drop(in.frame, drop_reason::table_full);
-  if (!flows_.add_entry(flow, in.key(), {})) {
+  if (!flows_.add_entry(flow, in.where, {})) {
     flows_.remove(flow);
     return drop(in.frame, drop_reason::table_full);
   }
@@ -338,14 +404,15 @@ void edge_switch::drop_held(std::uint32_t hold, drop_reason reason) noexcept {
 
 /// Makes the flow of `key` be dropped without a question for `refusal_linger`. Without room it is asked about again.
 void edge_switch::refuse_flow(const flow_key& key, drop_reason reason) noexcept {
-  const auto index = flows_.create(flow::kind::refused, key.where.tenant(), key.tuple);
+  const auto index = make_flow(flow::kind::refused, key.where.tenant(), key.tuple);
   if (index == none)
     return;
-  auto& refused = flows_[index];
+  auto& refused = flows_.about(index);
   refused.refusal = reason;
-  refused.last_used_ns = now_ns_;
   refused.idle_ns = nanoseconds(config_.refusal_linger);
-  if (!flows_.add_entry(index, key, {}))
+  if (flows_.add_entry(index, key.where, {}))
+    flows_.schedule(index);
+  else
     flows_.remove(index);
 }
 

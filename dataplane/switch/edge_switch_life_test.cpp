@@ -216,6 +216,7 @@ TEST_CASE("a neighbour that answers no more is given up, one that does is asked 
 TEST_CASE("a full table costs a flow its entry, never the packets of others") {
   auto config = bench::small();
   config.flows = 2;
+  config.when_full = switch_config::eviction::refuse;
   edge it{config};
   for (std::uint16_t flow = 1; flow < 4; ++flow)
     it.receive(host, query(flow).build());
@@ -225,6 +226,50 @@ TEST_CASE("a full table costs a flow its entry, never the packets of others") {
   it.order(set_path{here()});
   it.receive(under, from_overlay(request().build(), at_step(path, 255)));
   CHECK(it.new_drops() == "table_full 1");
+}
+
+TEST_CASE("a full table gives up scans before connections, and never what was decided here") {
+  auto config = bench::small();
+  config.flows = 3;
+  edge it{config};
+  it.receive(host, request().build());
+  decide(it, it.packet_ins().at(0), elsewhere());
+  it.receive(host, query(1).build());
+  it.receive(host, query(1).build());
+  it.receive(host, query(2).build());
+  it.advance(1s); // the scan is the younger of the two
+  for (std::uint16_t flow = 10; flow < 20; ++flow)
+    it.receive(host, query(flow).build());
+  (void)it.sent();
+  const auto& counted = it.channel.statistics();
+  CHECK(counted.flows_removed[static_cast<std::size_t>(removal::evicted)].value() == 10);
+  CHECK(it.events().empty());
+  const auto hits = counted.exact_hits.value();
+  it.receive(host, query(1).build());
+  it.receive(host, request().build());
+  CHECK(counted.exact_hits.value() == hits + 2);
+}
+
+TEST_CASE("a hard time-out ends a flow whatever comes") {
+  edge it;
+  it.receive(host, request().build());
+  it.order(set_path{elsewhere()});
+  it.order(install_flow{.tenant = 0,
+                        .forward = it.packet_ins().at(0).tuple,
+                        .path = path,
+                        .cookie = 5,
+                        .owner = true,
+                        .hard_timeout = 90s});
+  for (int i = 0; i < 3; ++i) {
+    it.receive(host, request().build());
+    it.advance(29s);
+    CHECK(it.events().empty());
+  }
+  it.receive(host, request().build());
+  it.advance(4s);
+  const auto news = it.events();
+  REQUIRE(news.size() == 1);
+  CHECK(std::get<flow_removed>(news[0]).why == removal::hard);
 }
 
 TEST_CASE("packets longer than the way out takes are dropped there") {

@@ -37,22 +37,23 @@ drop_verdict edge_switch::probe_packet(arrival& in) noexcept {
   if (port->kind == port_kind::attachment && in.parsed.ttl <= 1)
     return drop_reason::ttl_expired;
   in.where = place::port(port->tenant, port->id);
-  const auto* entry = flows_.find(in.key());
-  return entry != nullptr ? probe_entry(in, *entry) : probe_miss(in, *port);
+  const auto entry = flows_.find(in.key());
+  return entry ? probe_entry(in, entry) : probe_miss(in, *port);
 }
 
-drop_verdict edge_switch::probe_entry(const arrival& in, const flow_table::entry& entry) noexcept {
+drop_verdict edge_switch::probe_entry(const arrival& in, flow_table::entry entry) noexcept {
   const auto& flow = flows_[entry.flow];
+  const auto& identity = flows_.about(entry.flow);
   const auto& port = *ports_.find(in.frame.in_port);
   auto step = entry.step;
-  if (!is_fresh(flow, in)) {
+  if (!is_fresh(entry.flow, in)) {
     if (flow.what != flow::kind::on_path)
       return probe_miss(in, port); // it would be removed
     // It would be programmed again: by what the path and the EIDs are now.
-    const auto program = flow_program::make(flow.tenant, flow.forward, paths_[flow.path_slot].program, *eids_);
+    const auto program = flow_program::make(identity.tenant, identity.forward, paths_[flow.path_slot].program, *eids_);
     const auto entries = program.entries();
     const auto wanted = std::ranges::find_if(entries, [&](const flow_entry& each) {
-      const auto tuple = each.step.way == direction::forward ? flow.forward : flow.forward.reversed();
+      const auto tuple = each.step.way == direction::forward ? identity.forward : identity.forward.reversed();
       return each.where == in.where && tuple == in.parsed.tuple;
     });
     if (wanted == entries.end())
@@ -61,7 +62,7 @@ drop_verdict edge_switch::probe_entry(const arrival& in, const flow_table::entry
   }
   const overlay_header plain{.instance_id = in.where.tenant()};
   switch (flow.what) {
-  case flow::kind::refused: tracer_.hit(in.frame, flow, step, 0); return flow.refusal;
+  case flow::kind::refused: tracer_.hit(in.frame, flow, step, 0); return identity.refusal;
   case flow::kind::pending:
     tracer_.hit(in.frame, flow, step, 0);
     tracer_.held(in.frame);

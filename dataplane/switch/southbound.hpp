@@ -108,6 +108,8 @@ struct install_flow {
   bool owner = false;
   /// Without a packet in either direction for so long, the flow ends. 0: the switch's default.
   std::chrono::nanoseconds idle_timeout{0};
+  /// The flow ends so long after it was installed, whatever comes. 0: never.
+  std::chrono::nanoseconds hard_timeout{0};
   /// What to release, in order, once the entries are there.
   hold_id hold = no_hold;
 };
@@ -188,11 +190,11 @@ struct packet_in {
   trace_id trace = 0;
 };
 
-enum class removal : std::uint8_t { idle, closed, evicted, commanded };
-inline constexpr std::size_t removal_count = 4;
+enum class removal : std::uint8_t { idle, closed, evicted, commanded, hard };
+inline constexpr std::size_t removal_count = 5;
 
 [[nodiscard]] constexpr std::string_view to_string(removal why) noexcept {
-  constexpr std::array<std::string_view, removal_count> names{"idle", "closed", "evicted", "commanded"};
+  constexpr std::array<std::string_view, removal_count> names{"idle", "closed", "evicted", "commanded", "hard"};
   return names[static_cast<std::size_t>(why)];
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 // Every bound and clock of one switch, with its reason. All memory they imply is reserved at construction.
 
+#include "dataplane/switch/flow_file.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -8,7 +10,8 @@
 namespace glocal::dataplane {
 
 struct switch_config {
-  /// Connections at once. One takes about 140 bytes plus 64 per entry; four edges share a small machine.
+  /// Connections at once. One takes about 150 bytes, 100 more in a flow file, and 56 per entry (128 of IPv6); four
+  /// edges share a small machine.
   std::size_t flows = std::size_t{64} * 1024;
   /// Exact-match entries a flow may need on average: its own name, and both directions in and out of one local VNF.
   std::size_t entries_per_flow = 5;
@@ -34,10 +37,22 @@ struct switch_config {
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds{60};
   /// After FIN from both sides or RST, for last acknowledgements and retransmissions.
   std::chrono::nanoseconds closed_linger = std::chrono::seconds{2};
-  /// All flows are looked at once per period for their end.
-  std::chrono::nanoseconds sweep_period = std::chrono::seconds{1};
-  /// Flows looked at in one go: about 20 us of work between two bursts.
-  std::size_t sweep_increment = 1024;
+  /// A flow ends up to one tick late.
+  std::chrono::nanoseconds timer_tick = std::chrono::milliseconds{64};
+  /// Flows looked at in one go for their end: about 20 us of work between two bursts.
+  std::size_t timers_at_once = 256;
+  /// What a full table does for one flow more.
+  enum class eviction : std::uint8_t {
+    /// Nothing: its packets are dropped or, by EID, forwarded without an entry.
+    refuse,
+    /// Ends one that nobody decided (flow_table::find_victim): scans before connections, the longest unused before
+    /// others.
+    oldest
+  };
+  eviction when_full = eviction::oldest;
+
+  /// Outlives the switch; nothing is kept without a path.
+  flow_file_config file = {};
 
   /// Next hops at once, those being resolved included: a scan of an attached subnet can't take more.
   std::size_t neighbours = 1024;

@@ -40,10 +40,13 @@ std::uint64_t wall_clock() {
   return static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
 }
 
-dataplane::lcore_config lcore_config_of(const cluster_config& config) {
+/// Flows are kept in the run directory, for a daemon that crashed or is upgraded.
+dataplane::lcore_config lcore_config_of(const cluster_config& config, const node_config& self,
+                                        const std::filesystem::path& run_dir) {
   dataplane::lcore_config out;
   out.poll = config.poll == poll_mode::busy ? dataplane::polling::busy : dataplane::polling::adaptive;
   out.tables = switch_tables_of(config);
+  out.tables.file = {(run_dir / (self.name + ".flows")).string(), fingerprint_of(edge_ports_of(config, self))};
   return out;
 }
 
@@ -261,12 +264,17 @@ expected<void, std::string> daemon::parts::start_lcore() {
     if (const auto actor = actors->find(agent))
       caf::anon_send(actor, runtime::wake_atom_v);
   };
-  auto running = dataplane::lcore::start(*environment, lcore_config_of(config), std::move(wake));
+  auto running = dataplane::lcore::start(*environment, lcore_config_of(config, self, options.run_dir), std::move(wake));
   if (!running)
     return unexpected{std::string{running.error() == dataplane::lcore_error::no_buffers
                                       ? "no memory for packet buffers"
                                       : "the lcore's thread could not be started: no descriptor or thread is free"}};
   lcore = std::move(*running);
+  if (const auto why = lcore->cold(); why == dataplane::cold_start::no)
+    spdlog::info("{} flows go on from before the start, {} are no longer known",
+                 lcore->statistics().flows_restored.value(), lcore->statistics().flows_forgotten.value());
+  else if (why != dataplane::cold_start::new_file)
+    spdlog::warn("no flow of before the start is known: {}", to_string(why));
   return {};
 }
 

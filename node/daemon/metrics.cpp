@@ -116,6 +116,9 @@ void add_edge(exposition& out, const status_sources& node) {
   one("glocal_edge_flows_installed_total", "counter", "Flows installed.", counted.flows_installed);
   one("glocal_edge_flows_resteered_total", "counter", "Flows programmed again because their path changed.",
       counted.flows_resteered);
+  one("glocal_edge_flows_restored_total", "counter", "Flows taken over from before the start.", counted.flows_restored);
+  one("glocal_edge_flows_forgotten_total", "counter", "Flows of before the start that are no longer known.",
+      counted.flows_forgotten);
   out.family("glocal_edge_flows_removed_total", "counter", "Flows that ended, by why.");
   for (std::size_t i = 0; i < dataplane::removal_count; ++i)
     out.add({{"reason", to_string(static_cast<dataplane::removal>(i))}}, counted.flows_removed[i].value());

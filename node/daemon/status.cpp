@@ -276,6 +276,8 @@ json counters_json(const status_sources& sources) {
   };
   return {{"flows", counted.flows_now.value()},
           {"flows_installed", counted.flows_installed.value()},
+          {"flows_restored", counted.flows_restored.value()},
+          {"flows_forgotten", counted.flows_forgotten.value()},
           {"packet_ins", counted.packet_ins.value()},
           {"exact_hits", counted.exact_hits.value()},
           {"exact_misses", counted.exact_misses.value()},

@@ -73,7 +73,8 @@ switch_config bench::small() {
   return config;
 }
 
-bench::bench(switch_config config, lcore_channel::sizes rings) : channel{rings, [] {}, [] {}}, edge{config, channel} {}
+bench::bench(switch_config config, lcore_channel::sizes rings)
+    : channel{rings, [] {}, [] {}}, edge{config, channel, now_ns} {}
 
 bench::~bench() {
   edge.shut_down(sink);

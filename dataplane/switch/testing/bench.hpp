@@ -72,10 +72,10 @@ public:
   /// Reasons under which something was dropped since the last call: "spoofed_source 2, ttl_expired 1", or "none".
   [[nodiscard]] std::string new_drops();
 
+  std::uint64_t now_ns = 1'000'000'000;
   lcore_channel channel;
   edge_switch edge;
   recording_sink sink;
-  std::uint64_t now_ns = 1'000'000'000;
 
 private:
   std::map<std::string, std::uint64_t> seen_drops_;
