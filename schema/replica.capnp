@@ -75,6 +75,36 @@ struct ReplicaMessage {
   }
 }
 
+# What one node has for another, of all slots: one frame.
+struct ReplicaMessages {
+  messages @0 :List(ReplicaMessage);
+}
+
+# Who holds a slot.
+struct View {
+  epoch   @0 :UInt64;
+  primary @1 :Member;
+  members @2 :List(Member);
+}
+
+# To the embedded configuration register.
+struct RegisterRequest {
+  slot @0 :UInt16;
+  union {
+    get @1 :Void;
+    set :group {
+      expected @2 :UInt64;
+      wanted   @3 :View;
+    }
+  }
+}
+
+struct RegisterReply {
+  outcome @0 :UInt8;    # 0: done, or read; 1: conflict; 2: unknown
+  version @1 :UInt64;
+  view    @2 :View;
+}
+
 # Payload of a record of the segment log.
 struct LogRecord {
   union {

@@ -40,11 +40,19 @@ struct BatchRequest {
   operations @0 :List(Operation);
 }
 
+# An operation on a slot that is named in `faults` has no result.
 struct BatchReply {
   union {
     results @0 :List(OpResult);
     error   @1 :UInt8;
   }
+  faults @2 :List(SlotFault);
+}
+
+struct SlotFault {
+  slot    @0 :UInt16;
+  error   @1 :UInt8;
+  primary @2 :Data;     # the node to ask instead, when the one that was asked knows it
 }
 
 struct ScanRequest {
@@ -75,7 +83,8 @@ struct LeaseRequest {
 }
 
 struct LeaseReply {
-  error @0 :UInt8;      # 0: done
+  error @0 :UInt8;              # 0: done
+  slots @1 :List(UInt16);       # for which slots the node could say so: those it is primary of
 }
 
 struct SlotRevision {
@@ -83,12 +92,13 @@ struct SlotRevision {
   revision @1 :UInt64;
 }
 
-# Opens one stream over all slots of the node that is asked.
+# Opens one stream over slots the node that is asked has a replica of.
 struct WatchRequest {
   subscription @0 :UInt64;               # chosen by the client, never reused on one connection
   table        @1 :UInt8;
   prefix       @2 :Data;
   resume       @3 :List(SlotRevision);   # what the client has; slots not named here start with a snapshot
+  slots        @4 :List(UInt16);         # which
 }
 
 struct WatchCancel {

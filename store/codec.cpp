@@ -42,20 +42,28 @@ bytes encode(const batch& value) {
   return flatten(message);
 }
 
-bytes encode(const batch_reply& value) {
+bytes encode(const node_batch_reply& value) {
   std::size_t payload = 0;
   if (value)
-    for (const auto& result : *value)
+    for (const auto& result : value->results)
       payload += result.found ? payload_bytes(*result.found) : 0;
-  capnp::MallocMessageBuilder message{words_hint(value ? value->size() : 0, payload)};
+  capnp::MallocMessageBuilder message{words_hint(value ? value->results.size() + value->faults.size() : 0, payload)};
   auto root = message.initRoot<wire::BatchReply>();
   if (!value) {
     root.setError(static_cast<std::uint8_t>(value.error()));
     return flatten(message);
   }
-  auto list = root.initResults(static_cast<unsigned>(value->size()));
+  if (!value->faults.empty()) {
+    auto faults = root.initFaults(static_cast<unsigned>(value->faults.size()));
+    for (unsigned i = 0; i < faults.size(); ++i) {
+      faults[i].setSlot(value->faults[i].slot);
+      faults[i].setError(static_cast<std::uint8_t>(value->faults[i].why));
+      faults[i].setPrimary(data_of(value->faults[i].primary));
+    }
+  }
+  auto list = root.initResults(static_cast<unsigned>(value->results.size()));
   for (unsigned i = 0; i < list.size(); ++i) {
-    const auto& result = (*value)[i];
+    const auto& result = value->results[i];
     list[i].setCode(static_cast<std::uint8_t>(result.code));
     if (result.found)
       fill(list[i].initEntry(), *result.found);
@@ -101,15 +109,41 @@ bytes encode(const lease_request& value) {
   return flatten(message);
 }
 
-bytes encode(const expected<void, store_error>& value) {
-  // LeaseReply and WatchReply have one layout: an error that is 0 when there is none.
+namespace {
+
+template <class List>
+void fill_slots(List out, const std::vector<slot_id>& value) {
+  for (unsigned i = 0; i < out.size(); ++i)
+    out.set(i, value[i]);
+}
+
+template <class List>
+std::vector<slot_id> read_slots(const List& in) {
+  std::vector<slot_id> out;
+  out.reserve(read_size(in, limits::slots));
+  for (const auto slot : in)
+    out.push_back(read_slot(slot));
+  return out;
+}
+
+} // namespace
+
+bytes encode(const node_lease_reply& value) {
+  capnp::MallocMessageBuilder message{words_hint(1, 2 * value.slots.size())};
+  auto root = message.initRoot<wire::LeaseReply>();
+  root.setError(value.reply ? 0 : static_cast<std::uint8_t>(value.reply.error()));
+  fill_slots(root.initSlots(static_cast<unsigned>(value.slots.size())), value.slots);
+  return flatten(message);
+}
+
+bytes encode(const watch_reply& value) {
   capnp::MallocMessageBuilder message;
-  message.initRoot<wire::LeaseReply>().setError(value ? 0 : static_cast<std::uint8_t>(value.error()));
+  message.initRoot<wire::WatchReply>().setError(value ? 0 : static_cast<std::uint8_t>(value.error()));
   return flatten(message);
 }
 
 bytes encode(const watch_request& value) {
-  capnp::MallocMessageBuilder message{words_hint(value.resume.size(), value.prefix.size())};
+  capnp::MallocMessageBuilder message{words_hint(value.resume.size(), value.prefix.size() + 2 * value.slots.size())};
   auto root = message.initRoot<wire::WatchRequest>();
   root.setSubscription(value.subscription);
   root.setTable(static_cast<std::uint8_t>(value.of));
@@ -119,6 +153,7 @@ bytes encode(const watch_request& value) {
     list[i].setSlot(value.resume[i].slot);
     list[i].setRevision(value.resume[i].at);
   }
+  fill_slots(root.initSlots(static_cast<unsigned>(value.slots.size())), value.slots);
   return flatten(message);
 }
 
@@ -170,15 +205,20 @@ expected<batch, store_error> decode_batch(byte_view in) {
   });
 }
 
-expected<batch_reply, store_error> decode_batch_reply(byte_view in) {
-  return decode<wire::BatchReply, batch_reply>(in, [](wire::BatchReply::Reader root) -> batch_reply {
+expected<node_batch_reply, store_error> decode_batch_reply(byte_view in) {
+  return decode<wire::BatchReply, node_batch_reply>(in, [](wire::BatchReply::Reader root) -> node_batch_reply {
     if (root.isError())
       return unexpected{read_error(root.getError())};
     const auto list = root.getResults();
-    std::vector<op_result> out;
-    out.reserve(read_size(list, limits::batch_operations));
+    batch_outcome out;
+    out.results.reserve(read_size(list, limits::batch_operations));
     for (const auto result : list)
-      out.push_back(read_result(result));
+      out.results.push_back(read_result(result));
+    const auto faults = root.getFaults();
+    out.faults.reserve(read_size(faults, limits::slots));
+    for (const auto fault : faults)
+      out.faults.push_back({read_slot(fault.getSlot()), read_error(fault.getError()),
+                            text(fault.getPrimary(), limits::node_name_bytes)});
     return out;
   });
 }
@@ -219,28 +259,35 @@ expected<lease_request, store_error> decode_lease_request(byte_view in) {
   });
 }
 
-expected<lease_reply, store_error> decode_lease_reply(byte_view in) {
-  return decode<wire::LeaseReply, lease_reply>(in, [](wire::LeaseReply::Reader root) -> lease_reply {
+expected<node_lease_reply, store_error> decode_lease_reply(byte_view in) {
+  return decode<wire::LeaseReply, node_lease_reply>(in, [](wire::LeaseReply::Reader root) {
+    node_lease_reply out;
     if (root.getError() != 0)
-      return unexpected{read_error(root.getError())};
-    return {};
+      out.reply = unexpected{read_error(root.getError())};
+    out.slots = read_slots(root.getSlots());
+    return out;
   });
 }
 
 expected<watch_request, store_error> decode_watch_request(byte_view in) {
   return decode<wire::WatchRequest, watch_request>(in, [](wire::WatchRequest::Reader root) {
     watch_request out{
-        root.getSubscription(), read_table(root.getTable()), text(root.getPrefix(), limits::key_bytes), {}};
+        root.getSubscription(), read_table(root.getTable()), text(root.getPrefix(), limits::key_bytes), {}, {}};
     const auto list = root.getResume();
     out.resume.reserve(read_size(list, limits::slots));
     for (const auto point : list)
       out.resume.push_back({read_slot(point.getSlot()), point.getRevision()});
+    out.slots = read_slots(root.getSlots());
     return out;
   });
 }
 
 expected<watch_reply, store_error> decode_watch_reply(byte_view in) {
-  return decode_lease_reply(in);
+  return decode<wire::WatchReply, watch_reply>(in, [](wire::WatchReply::Reader root) -> watch_reply {
+    if (root.getError() != 0)
+      return unexpected{read_error(root.getError())};
+    return {};
+  });
 }
 
 expected<watch_cancel, store_error> decode_watch_cancel(byte_view in) {

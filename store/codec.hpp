@@ -29,9 +29,29 @@ enum class frame_kind : std::uint16_t {
   watch_cancel = 0x0109,
   watch_events = 0x010a,
   watch_progress = 0x010b,
+  replica_messages = 0x010c,
+  register_request = 0x010d,
+  register_reply = 0x010e,
 };
 
 using batch_reply = expected<std::vector<op_result>, store_error>;
+/// Why the operations of one slot have no result.
+struct slot_fault {
+  slot_id slot = 0;
+  store_error why = store_error::unavailable;
+  /// The node to ask instead; empty when the one that was asked does not know it.
+  node_name primary{};
+
+  bool operator==(const slot_fault&) const = default;
+};
+/// What a node says of a batch: one result for each operation, void where its slot is among the faults.
+struct batch_outcome {
+  std::vector<op_result> results;
+  std::vector<slot_fault> faults{};
+
+  bool operator==(const batch_outcome&) const = default;
+};
+using node_batch_reply = expected<batch_outcome, store_error>;
 
 struct scan_request {
   table from{};
@@ -62,12 +82,19 @@ struct lease_request {
   bool operator==(const lease_request&) const = default;
 };
 using lease_reply = expected<void, store_error>;
+/// What a node says of a lease, and for which slots: those it is primary of.
+struct node_lease_reply {
+  lease_reply reply{};
+  std::vector<slot_id> slots{};
+};
 
 struct watch_request {
   subscription_id subscription = 0;
   table of{};
   std::string prefix;
   std::vector<slot_revision> resume;
+  /// Which slots are watched.
+  std::vector<slot_id> slots;
 
   bool operator==(const watch_request&) const = default;
 };
@@ -97,12 +124,12 @@ struct watch_progress {
 };
 
 [[nodiscard]] bytes encode(const batch& value);
-[[nodiscard]] bytes encode(const batch_reply& value);
+[[nodiscard]] bytes encode(const node_batch_reply& value);
 [[nodiscard]] bytes encode(const scan_request& value);
 [[nodiscard]] bytes encode(const scan_reply& value);
 [[nodiscard]] bytes encode(const lease_request& value);
-/// Of a lease or a watch.
-[[nodiscard]] bytes encode(const expected<void, store_error>& value);
+[[nodiscard]] bytes encode(const node_lease_reply& value);
+[[nodiscard]] bytes encode(const watch_reply& value);
 [[nodiscard]] bytes encode(const watch_request& value);
 [[nodiscard]] bytes encode(const watch_cancel& value);
 [[nodiscard]] bytes encode(const watch_events& value);
@@ -111,11 +138,11 @@ struct watch_progress {
 /// The value, or store_error::invalid (malformed) or too_large (beyond limits). For replies the outer error is that of
 /// decoding, the inner one what the node said.
 [[nodiscard]] expected<batch, store_error> decode_batch(byte_view in);
-[[nodiscard]] expected<batch_reply, store_error> decode_batch_reply(byte_view in);
+[[nodiscard]] expected<node_batch_reply, store_error> decode_batch_reply(byte_view in);
 [[nodiscard]] expected<scan_request, store_error> decode_scan_request(byte_view in);
 [[nodiscard]] expected<scan_reply, store_error> decode_scan_reply(byte_view in);
 [[nodiscard]] expected<lease_request, store_error> decode_lease_request(byte_view in);
-[[nodiscard]] expected<lease_reply, store_error> decode_lease_reply(byte_view in);
+[[nodiscard]] expected<node_lease_reply, store_error> decode_lease_reply(byte_view in);
 [[nodiscard]] expected<watch_request, store_error> decode_watch_request(byte_view in);
 [[nodiscard]] expected<watch_reply, store_error> decode_watch_reply(byte_view in);
 [[nodiscard]] expected<watch_cancel, store_error> decode_watch_cancel(byte_view in);

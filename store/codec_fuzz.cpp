@@ -45,14 +45,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(in, decode_scan_request);
   check(in, decode_scan_reply);
   check(in, decode_lease_request);
-  check(in, decode_lease_reply);
+  check_bytes(in, decode_lease_reply);
   check(in, decode_watch_request);
   check(in, decode_watch_reply);
   check(in, decode_watch_cancel);
   check(in, decode_watch_events);
   check(in, decode_watch_progress);
-  check_bytes(in, decode_replica_message);
+  check_bytes(in, decode_replica_messages);
   check_bytes(in, decode_log_payload);
+  check(in, decode_register_request);
+  check_bytes(in, decode_register_reply);
   return 0;
 }
 
@@ -69,7 +71,11 @@ extern "C" std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* o
                                encode(samples::progress),
                                encode(watch_reply{unexpected{store_error::overloaded}})};
   for (const auto& message : samples::messages())
-    inputs.push_back(encode(message));
+    inputs.push_back(encode(std::vector<replica_message>{message}));
+  inputs.push_back(encode(samples::messages()));
+  inputs.push_back(encode(samples::register_read));
+  inputs.push_back(encode(samples::register_set));
+  inputs.push_back(encode(samples::register_outcome));
   for (const auto& payload : samples::log_payloads())
     inputs.push_back(encode(payload));
   if (index >= inputs.size() || inputs[index].size() > capacity)

@@ -14,13 +14,14 @@ inline const batch operations{get_op{table::paths, "p"},
                               compare_and_set_op{table::paths, "p", "v", 12, 0},
                               erase_op{table::flows, "f", std::nullopt},
                               erase_op{table::flows, "f", 9}};
-inline const batch_reply results{
-    std::vector<op_result>{{op_code::ok, row}, {op_code::not_found, std::nullopt}, {op_code::conflict, row}}};
-inline const batch_reply refusal{unexpected{store_error::overloaded}};
+inline const node_batch_reply results{
+    batch_outcome{{{op_code::ok, row}, {op_code::not_found, std::nullopt}, {op_code::conflict, row}},
+                  {{3, store_error::unavailable, "store2"}, {4, store_error::timeout, ""}}}};
+inline const node_batch_reply refusal{unexpected{store_error::overloaded}};
 inline const scan_request scan{table::flows, "pre", 100, 12, "prefix"};
 inline const scan_reply page{scan_part{{row, row}, true, 12, "k"}};
 inline const lease_request lease{7, std::chrono::seconds{10}, lease_action::grant};
-inline const watch_request watch{3, table::paths, "p", {{1, 10}, {2, 20}}};
+inline const watch_request watch{3, table::paths, "p", {{1, 10}, {2, 20}}, {1, 2, 3}};
 inline const watch_cancel cancel{3};
 inline const watch_events events{
     3,
@@ -54,5 +55,10 @@ inline std::vector<replica_message> messages() {
 inline std::vector<log_payload> log_payloads() {
   return {log_write{std::nullopt, log()}, log_write{7, {}}, log_write{0, log()}, log_install{{3, 20}}};
 }
+
+inline const slot_view view{4, {"store1", 3}, {{"store1", 3}, {"store2", 9}}};
+inline const register_request register_read{12};
+inline const register_request register_set{12, 7, view};
+inline const set_outcome register_outcome{set_outcome::kind::conflict, {8, view}};
 
 } // namespace glocal::store::samples

@@ -30,7 +30,10 @@ TEST_CASE("every message reads back as it was written") {
   CHECK(*decode_watch_cancel(encode(samples::cancel)) == samples::cancel);
   CHECK(*decode_watch_events(encode(samples::events)) == samples::events);
   CHECK(*decode_watch_progress(encode(samples::progress)) == samples::progress);
-  CHECK(decode_lease_reply(encode(lease_reply{}))->has_value());
+  CHECK(decode_lease_reply(encode(node_lease_reply{}))->reply);
+  const auto leased = decode_lease_reply(encode(node_lease_reply{unexpected{store_error::no_such_lease}, {1, 7, 200}}));
+  CHECK(leased->reply.error() == store_error::no_such_lease);
+  CHECK(leased->slots == std::vector<slot_id>{1, 7, 200});
   CHECK(decode_watch_reply(encode(watch_reply{unexpected{store_error::overloaded}}))->error() ==
         store_error::overloaded);
 }

@@ -5,6 +5,7 @@
 // thread (disk_actor owns it). Implementations: memory_engine (tests), rocksdb_engine.
 
 #include "base/expected.hpp"
+#include "store/log_position.hpp"
 #include "store/types.hpp"
 
 #include <memory>
@@ -49,11 +50,12 @@ struct erase_lease {
 };
 using mutation = std::variant<put_entry, erase_entry, put_lease, erase_lease>;
 
-/// Changes of one slot up to revision `index`, applied together with it.
+/// Changes of one slot up to revision `index`, applied together with it and with the position in the slot's log.
 struct slot_write {
   slot_id slot = 0;
   revision index = 0;
   std::vector<mutation> mutations;
+  log_position at{};
 };
 
 /// What a slot starts from.
@@ -61,6 +63,8 @@ struct slot_image {
   revision index = 0;
   std::vector<entry> entries;
   std::vector<lease_record> leases;
+  /// The last entry of the slot's log that is in it; all zero where the slot has no log.
+  log_position at{};
 };
 
 /// What an engine directory belongs to; refused when it does not fit.
@@ -82,6 +86,18 @@ public:
 
   /// Applies all of `writes` atomically; with `sync`, returns when they survive a loss of power.
   [[nodiscard]] virtual expected<void, engine_failure> write(std::span<const slot_write> writes, bool sync) = 0;
+  /// Applies all of `writes` atomically, and in the order of calls; a loss of power may take back the last ones. Their
+  /// log must be kept until flush() has returned.
+  [[nodiscard]] virtual expected<void, engine_failure> apply(std::span<const slot_write> writes) = 0;
+  /// Everything applied survives a loss of power when it returns. Cost: writes what was applied since the last one.
+  [[nodiscard]] virtual expected<void, engine_failure> flush() = 0;
+  /// Puts `image` in the place of all that `slot` holds, atomically; as durable as apply().
+  [[nodiscard]] virtual expected<void, engine_failure> replace(slot_id slot, const slot_image& image) = 0;
+  /// Which life of this disk it is: another one, and a greater one, whenever the directory was made anew.
+  [[nodiscard]] virtual std::uint64_t incarnation() const = 0;
+  /// Whether a log was ever begun beside this engine. Once it was, a disk without one has lost it.
+  [[nodiscard]] virtual expected<bool, engine_failure> has_log() = 0;
+  [[nodiscard]] virtual expected<void, engine_failure> note_log() = 0;
   /// The state of `slot`; an empty image when it never held anything. Cost: O(its entries).
   [[nodiscard]] virtual expected<slot_image, engine_failure> load(slot_id slot) = 0;
   /// Entries of one slot and table with key > `after` (all when empty) and starting with `prefix`, ascending.

@@ -42,6 +42,21 @@ void check_engine(engine& disk) {
   CHECK(disk.scan(2, table::paths, "b", "", 10)->empty());
 }
 
+void check_replace(engine& disk) {
+  const slot_write writes[] = {sample(1, 4), sample(2, 9)};
+  REQUIRE(disk.apply(writes));
+  REQUIRE(disk.replace(1, {7, {{table::paths, "only", "this", 7, 8}}, {{8, 20s, 3}}, {2, 8}}));
+  const slot_write more{1, 8, {put_entry{{table::paths, "and", "that", 8, 0}}}, {3, 9}};
+  REQUIRE(disk.apply({&more, 1}));
+  REQUIRE(disk.flush());
+  const auto image = *disk.load(1);
+  CHECK(image.index == 8);
+  CHECK(image.at == log_position{3, 9});
+  CHECK(image.entries.size() == 2);
+  CHECK(image.leases == std::vector<lease_record>{{8, 20s, 3}});
+  CHECK(disk.load(2)->entries.size() == 4);
+}
+
 std::string refusal(const temporary_directory& directory, const engine_identity& identity) {
   auto opened = open_rocksdb(directory.path(), identity);
   REQUIRE_FALSE(opened);
@@ -53,6 +68,35 @@ std::string refusal(const temporary_directory& directory, const engine_identity&
 TEST_CASE("memory_engine keeps slots apart and applies mutations") {
   memory_engine disk;
   check_engine(disk);
+}
+
+TEST_CASE("memory_engine replaces a slot whole") {
+  memory_engine disk;
+  check_replace(disk);
+}
+
+TEST_CASE("rocksdb_engine replaces a slot whole, and what was flushed is there after a restart with its position") {
+  const temporary_directory directory;
+  std::uint64_t incarnation = 0;
+  {
+    const auto disk = *open_rocksdb(directory.path(), {"c", 256});
+    incarnation = disk->incarnation();
+    CHECK_FALSE(*disk->has_log());
+    REQUIRE(disk->note_log());
+    check_replace(*disk);
+  }
+  const auto disk = *open_rocksdb(directory.path(), {"c", 256});
+  CHECK(disk->incarnation() == incarnation);
+  CHECK(*disk->has_log());
+  CHECK(disk->load(1)->at == log_position{3, 9});
+  CHECK(disk->load(2)->entries.size() == 4);
+}
+
+TEST_CASE("another directory is another incarnation") {
+  const temporary_directory directory;
+  const auto first = (*open_rocksdb(directory.path(), {"c", 256}))->incarnation();
+  std::filesystem::remove_all(directory.path());
+  CHECK((*open_rocksdb(directory.path(), {"c", 256}))->incarnation() > first);
 }
 
 TEST_CASE("rocksdb_engine keeps slots apart, applies mutations, and finds them again after a restart") {

@@ -22,6 +22,7 @@ expected<void, engine_failure> memory_engine::write(std::span<const slot_write> 
   for (const auto& write : writes) {
     auto& slot = disk_->slots[write.slot];
     slot.index = write.index;
+    slot.at = write.at;
     for (const auto& change : write.mutations)
       std::visit(apply_to{slot}, change);
   }
@@ -30,9 +31,32 @@ expected<void, engine_failure> memory_engine::write(std::span<const slot_write> 
   return {};
 }
 
+expected<void, engine_failure> memory_engine::apply(std::span<const slot_write> writes) {
+  return write(writes, false);
+}
+
+expected<void, engine_failure> memory_engine::flush() {
+  if (disk_->broken)
+    return unexpected{engine_failure{"the disk is broken"}};
+  ++disk_->syncs;
+  return {};
+}
+
+expected<void, engine_failure> memory_engine::replace(slot_id slot, const slot_image& image) {
+  if (disk_->broken)
+    return unexpected{engine_failure{"the disk is broken"}};
+  auto& data = disk_->slots[slot];
+  data = {image.index, image.at, {}, {}};
+  for (const auto& row : image.entries)
+    data.entries.insert_or_assign({row.table, row.key}, row);
+  for (const auto& lease : image.leases)
+    data.leases.insert_or_assign(lease.id, lease);
+  return {};
+}
+
 expected<slot_image, engine_failure> memory_engine::load(slot_id slot) {
   const auto& data = disk_->slots[slot];
-  slot_image image{data.index, {}, {}};
+  slot_image image{data.index, {}, {}, data.at};
   for (const auto& [key, row] : data.entries)
     image.entries.push_back(row);
   for (const auto& [id, lease] : data.leases)

@@ -12,6 +12,7 @@ namespace glocal::store {
 struct memory_disk {
   struct slot_data {
     revision index = 0;
+    log_position at{};
     std::map<std::pair<table, std::string>, entry> entries;
     std::map<lease_id, lease_record> leases;
   };
@@ -19,6 +20,12 @@ struct memory_disk {
   /// Set to make every further write fail, as a full or broken disk does.
   bool broken = false;
   std::uint64_t writes = 0, syncs = 0;
+  /// Grows with each wipe.
+  std::uint64_t incarnation = 1;
+  bool has_log = false;
+
+  /// As when the machine got a new disk.
+  void wipe() { *this = memory_disk{{}, false, 0, 0, incarnation + 1, false}; }
 };
 
 class memory_engine final : public engine {
@@ -27,6 +34,15 @@ public:
       : disk_{std::move(disk)} {}
 
   [[nodiscard]] expected<void, engine_failure> write(std::span<const slot_write> writes, bool sync) override;
+  [[nodiscard]] expected<void, engine_failure> apply(std::span<const slot_write> writes) override;
+  [[nodiscard]] expected<void, engine_failure> flush() override;
+  [[nodiscard]] expected<void, engine_failure> replace(slot_id slot, const slot_image& image) override;
+  [[nodiscard]] std::uint64_t incarnation() const override { return disk_->incarnation; }
+  [[nodiscard]] expected<bool, engine_failure> has_log() override { return disk_->has_log; }
+  [[nodiscard]] expected<void, engine_failure> note_log() override {
+    disk_->has_log = true;
+    return {};
+  }
   [[nodiscard]] expected<slot_image, engine_failure> load(slot_id slot) override;
   [[nodiscard]] expected<std::vector<entry>, engine_failure> scan(slot_id slot, table from, std::string_view prefix,
                                                                   std::string_view after, std::size_t limit) override;

@@ -39,6 +39,9 @@ public:
   [[nodiscard]] replica_role role() const noexcept { return role_; }
   /// Primary, and its no-op has committed.
   [[nodiscard]] bool serving() const noexcept;
+  /// What it has applied is, but for a moment, what is committed: good enough to watch.
+  [[nodiscard]] bool is_current() const noexcept;
+  [[nodiscard]] std::size_t subscription_count() const noexcept { return watches_.subscription_count(); }
   [[nodiscard]] const member& self() const noexcept { return self_; }
   [[nodiscard]] epoch_number epoch() const noexcept { return epoch_; }
   [[nodiscard]] const std::optional<register_value>& known_view() const noexcept { return view_; }

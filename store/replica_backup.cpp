@@ -29,7 +29,8 @@ void replica::tick_follower() {
     joined_ = time_;
     send_to(*leader_, join_message{});
   }
-  if (silent || !leader_)
+  // That it was let in, a change of the register says, if it is heard; else it finds out.
+  if (silent || !leader_ || (!is_member() && since(read_at_) >= options_.refresh))
     read_register();
 }
 

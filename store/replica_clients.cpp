@@ -30,6 +30,12 @@ bool replica::serving() const noexcept {
   return role_ == replica_role::primary && (commit_ >= noop_ || !holds(rule::noop_first));
 }
 
+bool replica::is_current() const noexcept {
+  if (role_ != replica_role::follower)
+    return serving();
+  return is_member() && leader_ && since(heard_) < options_.stale_after;
+}
+
 bool replica::may_write(request_id request) {
   if (!serving()) {
     std::optional<node_name> primary;

@@ -24,6 +24,14 @@ void fill(wire::Position::Builder out, const log_position& value) {
   out.setIndex(value.index);
 }
 
+void fill(wire::View::Builder out, const slot_view& value) {
+  out.setEpoch(value.epoch);
+  fill(out.initPrimary(), value.primary);
+  auto list = out.initMembers(static_cast<unsigned>(value.members.size()));
+  for (unsigned i = 0; i < list.size(); ++i)
+    fill(list[i], value.members[i]);
+}
+
 void fill(capnp::List<wire::LeaseRecord>::Builder out, const std::vector<lease_record>& value) {
   for (unsigned i = 0; i < out.size(); ++i) {
     out[i].setLease(value[i].id);
@@ -62,20 +70,11 @@ void fill(capnp::List<wire::LogEntry>::Builder out, const std::vector<entry_ref>
   }
 }
 
-std::size_t payload_of(const std::vector<entry_ref>& entries) {
+std::size_t payload_of(const std::vector<entry_ref>& entries) noexcept {
   std::size_t total = 0;
   for (const auto& each : entries)
     total += each->payload;
   return total;
-}
-
-std::size_t payload_of(const replica_message& value) {
-  if (const auto* append = std::get_if<append_message>(&value.body))
-    return payload_of(append->entries);
-  if (const auto* part = std::get_if<snapshot_message>(&value.body))
-    return codec_parts::payload_of(part->entries) + part->entries.size() * framing_bytes +
-           part->leases.size() * framing_bytes;
-  return 0;
 }
 
 struct fill_body {
@@ -120,6 +119,15 @@ struct fill_body {
 
 member read_member(wire::Member::Reader in) {
   return {text(in.getNode(), limits::node_name_bytes), in.getIncarnation()};
+}
+
+slot_view read_view(wire::View::Reader in) {
+  slot_view out{in.getEpoch(), read_member(in.getPrimary()), {}};
+  const auto list = in.getMembers();
+  out.members.reserve(read_size(list, limits::view_members));
+  for (const auto who : list)
+    out.members.push_back(read_member(who));
+  return out;
 }
 
 log_position read_position(wire::Position::Reader in) {
@@ -205,14 +213,31 @@ decltype(replica_message::body) read_body(wire::ReplicaMessage::Reader in) {
 
 } // namespace
 
-bytes encode(const replica_message& value) {
-  capnp::MallocMessageBuilder message{words_hint(4, payload_of(value))};
-  auto root = message.initRoot<wire::ReplicaMessage>();
-  root.setSlot(value.slot);
-  fill(root.initFrom(), value.from);
-  fill(root.initTo(), value.to);
-  root.setEpoch(value.epoch);
-  std::visit(fill_body{root}, value.body);
+std::size_t payload_bytes(const replica_message& value) noexcept {
+  // The message itself and its two members.
+  const auto frame = 2 * framing_bytes + value.from.node.size() + value.to.node.size();
+  if (const auto* append = std::get_if<append_message>(&value.body))
+    return frame + payload_of(append->entries);
+  if (const auto* part = std::get_if<snapshot_message>(&value.body))
+    return frame + codec_parts::payload_of(part->entries) + part->entries.size() * framing_bytes +
+           part->leases.size() * framing_bytes;
+  return frame;
+}
+
+bytes encode(const std::vector<replica_message>& value) {
+  std::size_t payload = 0;
+  for (const auto& each : value)
+    payload += payload_bytes(each);
+  capnp::MallocMessageBuilder message{words_hint(value.size(), payload)};
+  auto list = message.initRoot<wire::ReplicaMessages>().initMessages(static_cast<unsigned>(value.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    auto out = list[i];
+    out.setSlot(value[i].slot);
+    fill(out.initFrom(), value[i].from);
+    fill(out.initTo(), value[i].to);
+    out.setEpoch(value[i].epoch);
+    std::visit(fill_body{out}, value[i].body);
+  }
   return flatten(message);
 }
 
@@ -231,10 +256,15 @@ bytes encode(const log_payload& value) {
   return flatten(message);
 }
 
-expected<replica_message, store_error> decode_replica_message(byte_view in) {
-  return decode<wire::ReplicaMessage, replica_message>(in, [](wire::ReplicaMessage::Reader root) {
-    return replica_message{read_slot(root.getSlot()), read_member(root.getFrom()), read_member(root.getTo()),
-                           root.getEpoch(), read_body(root)};
+expected<std::vector<replica_message>, store_error> decode_replica_messages(byte_view in) {
+  return decode<wire::ReplicaMessages, std::vector<replica_message>>(in, [](wire::ReplicaMessages::Reader root) {
+    std::vector<replica_message> out;
+    const auto list = root.getMessages();
+    out.reserve(read_size(list, limits::replica_messages));
+    for (const auto each : list)
+      out.push_back({read_slot(each.getSlot()), read_member(each.getFrom()), read_member(each.getTo()), each.getEpoch(),
+                     read_body(each)});
+    return out;
   });
 }
 
@@ -249,6 +279,46 @@ expected<log_payload, store_error> decode_log_payload(byte_view in) {
     case wire::LogRecord::INSTALL: return log_install{read_position(root.getInstall())};
     }
     throw refused{store_error::invalid};
+  });
+}
+
+bytes encode(const register_request& value) {
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<wire::RegisterRequest>();
+  root.setSlot(value.slot);
+  if (!value.wanted) {
+    root.setGet();
+    return flatten(message);
+  }
+  auto group = root.initSet();
+  group.setExpected(value.expected);
+  fill(group.initWanted(), *value.wanted);
+  return flatten(message);
+}
+
+bytes encode(const set_outcome& value) {
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<wire::RegisterReply>();
+  root.setOutcome(static_cast<std::uint8_t>(value.what));
+  root.setVersion(value.now.version);
+  fill(root.initView(), value.now.view);
+  return flatten(message);
+}
+
+expected<register_request, store_error> decode_register_request(byte_view in) {
+  return decode<wire::RegisterRequest, register_request>(
+      in, [](wire::RegisterRequest::Reader root) -> register_request {
+        if (!root.isSet())
+          return {read_slot(root.getSlot()), 0, std::nullopt};
+        return {read_slot(root.getSlot()), root.getSet().getExpected(), read_view(root.getSet().getWanted())};
+      });
+}
+
+expected<set_outcome, store_error> decode_register_reply(byte_view in) {
+  return decode<wire::RegisterReply, set_outcome>(in, [](wire::RegisterReply::Reader root) -> set_outcome {
+    if (root.getOutcome() > static_cast<std::uint8_t>(set_outcome::kind::unknown))
+      throw refused{store_error::invalid};
+    return {static_cast<set_outcome::kind>(root.getOutcome()), {root.getVersion(), read_view(root.getView())}};
   });
 }
 

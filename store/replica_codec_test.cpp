@@ -13,31 +13,50 @@ bool same(const std::vector<entry_ref>& a, const std::vector<entry_ref>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) { return *x == *y; });
 }
 
+bytes pack(const replica_message& one) {
+  return encode(std::vector<replica_message>{one});
+}
+expected<replica_message, store_error> unpack(byte_view in) {
+  auto all = decode_replica_messages(in);
+  if (!all)
+    return unexpected{all.error()};
+  REQUIRE(all->size() == 1);
+  return std::move(all->front());
+}
+
 } // namespace
+
+TEST_CASE("messages of many slots travel in one frame") {
+  const auto messages = samples::messages();
+  const auto again = decode_replica_messages(encode(messages));
+  REQUIRE(again);
+  CHECK(again->size() == messages.size());
+  CHECK(encode(*again) == encode(messages));
+}
 
 TEST_CASE("every message between replicas reads back as it was written") {
   const auto messages = samples::messages();
   for (std::size_t i = 0; i < messages.size(); ++i) {
     INFO("message " << i);
-    const auto again = decode_replica_message(encode(messages[i]));
+    const auto again = unpack(pack(messages[i]));
     REQUIRE(again);
     CHECK(again->slot == 12);
     CHECK(again->from == member{"edge-1", 1});
     CHECK(again->to == member{"edge-2", 7});
     CHECK(again->epoch == 4);
     CHECK(again->body.index() == messages[i].body.index());
-    CHECK(encode(*again) == encode(messages[i]));
+    CHECK(pack(*again) == pack(messages[i]));
   }
-  const auto append = std::get<append_message>(decode_replica_message(encode(messages[0]))->body);
+  const auto append = std::get<append_message>(unpack(pack(messages[0]))->body);
   CHECK(same(append.entries, samples::log()));
   CHECK(append.prev == log_position{2, 9});
   CHECK(append.commit == 8);
   CHECK(append.confirm == 5);
-  const auto reply = std::get<append_reply>(decode_replica_message(encode(messages[2]))->body);
+  const auto reply = std::get<append_reply>(unpack(pack(messages[2]))->body);
   CHECK(reply.match == 9);
   CHECK(reply.checked == 11);
   CHECK(reply.rejected);
-  const auto part = std::get<snapshot_message>(decode_replica_message(encode(messages[3]))->body);
+  const auto part = std::get<snapshot_message>(unpack(pack(messages[3]))->body);
   CHECK(part.entries == std::vector<entry>{samples::row, samples::row});
   CHECK(part.leases == std::vector<lease_record>{{7, std::chrono::seconds{10}, 11}});
   CHECK(part.last);
@@ -53,9 +72,21 @@ TEST_CASE("every record of the log reads back as it was written") {
         log_position{3, 20});
 }
 
+TEST_CASE("what is asked of the register and answered reads back as it was written") {
+  CHECK(*decode_register_request(encode(samples::register_read)) == samples::register_read);
+  CHECK(*decode_register_request(encode(samples::register_set)) == samples::register_set);
+  const auto outcome = decode_register_reply(encode(samples::register_outcome));
+  REQUIRE(outcome);
+  CHECK(outcome->what == samples::register_outcome.what);
+  CHECK(outcome->now == samples::register_outcome.now);
+  auto crowd = samples::register_set;
+  crowd.wanted->members.assign(limits::view_members + 1, {"s", 1});
+  CHECK(decode_register_request(encode(crowd)).error() == store_error::too_large);
+}
+
 TEST_CASE("what replicas must not be told is refused") {
   const auto refused = [](decltype(replica_message::body) body, member from = {"a", 1}, slot_id slot = 1) {
-    const auto result = decode_replica_message(encode(replica_message{slot, std::move(from), {"b", 1}, 1, body}));
+    const auto result = unpack(pack(replica_message{slot, std::move(from), {"b", 1}, 1, body}));
     return result ? std::nullopt : std::optional{result.error()};
   };
   const auto with = [](command what, log_index index = 1) {
@@ -78,8 +109,8 @@ TEST_CASE("what replicas must not be told is refused") {
 
 TEST_CASE("payload_bytes bounds what an entry takes in a message") {
   for (const auto& entry : samples::log()) {
-    const auto empty = encode(replica_message{1, {"a", 1}, {"b", 1}, 1, append_message{{}, {}, 0, 0}}).size();
-    const auto whole = encode(replica_message{1, {"a", 1}, {"b", 1}, 1, append_message{{}, {entry}, 0, 0}}).size();
+    const auto empty = pack(replica_message{1, {"a", 1}, {"b", 1}, 1, append_message{{}, {}, 0, 0}}).size();
+    const auto whole = pack(replica_message{1, {"a", 1}, {"b", 1}, 1, append_message{{}, {entry}, 0, 0}}).size();
     CHECK(whole - empty <= payload_bytes(entry->what) + framing_bytes);
   }
 }

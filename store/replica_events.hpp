@@ -25,6 +25,8 @@ struct replica_options {
   /// had the time to elect one of them.
   std::chrono::milliseconds abandon_after{3000};
   std::chrono::milliseconds take_over_after{900};
+  /// A follower that has not heard of its primary for so long gives watchers nothing to rely on.
+  std::chrono::milliseconds stale_after{3000};
   /// Between attempts at the register or to join.
   std::chrono::milliseconds retry{200};
   /// How often a primary looks whether the register still knows it.

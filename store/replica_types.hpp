@@ -2,6 +2,7 @@
 // The vocabulary of replication: members, views, log entries and what replicas say to each other. Plain values; entries
 // are immutable and shared, so that a batch is copied once however many peers and disks it goes to.
 
+#include "store/log_position.hpp"
 #include "store/slot_events.hpp"
 
 #include <compare>
@@ -10,19 +11,6 @@
 #include <vector>
 
 namespace glocal::store {
-
-/// Grows with every change of primary.
-using epoch_number = std::uint64_t;
-/// Position in a slot's log, from 1. One entry may hold many operations, so this is not the slot's revision, which
-/// counts changes; both are the same on every replica.
-using log_index = std::uint64_t;
-
-struct log_position {
-  epoch_number epoch = 0;
-  log_index index = 0;
-
-  auto operator<=>(const log_position&) const = default;
-};
 
 /// A replica as the register knows it. A disk that was wiped, or is not trusted any more, is another incarnation.
 struct member {

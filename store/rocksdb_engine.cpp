@@ -9,6 +9,7 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include <chrono>
 #include <cstring>
 #include <string>
 
@@ -16,13 +17,16 @@ namespace glocal::store {
 namespace {
 
 // Layout (docs/formats.md). All numbers big-endian, so that byte order is numeric order.
-//   0xff "format"                      → u32 format, u16 slot count, cluster name
-//   slot u16, 0x00                     → u64 index
-//   slot u16, 0x01, lease u64          → u64 ttl in milliseconds, u64 version (absent in directories of one-copy slots)
+//   0xff "format"                      → u32 format, u16 slot count, cluster name, u64 incarnation
+//   0xff "log"                         → (empty) a log was begun beside this directory
+//   slot u16, 0x00                     → u64 index, u64 epoch, u64 log index
+//   slot u16, 0x01, lease u64          → u64 ttl in milliseconds, u64 version
 //   slot u16, 0x02, table u8, key      → u64 version, u64 lease, value
-constexpr std::uint32_t format_version = 1;
+constexpr std::uint32_t format_version = 2;
 const std::string format_key = "\xff"
                                "format";
+const std::string log_key = "\xff"
+                            "log";
 enum class record_type : std::uint8_t { index = 0, lease = 1, entry = 2 };
 constexpr std::size_t entry_header_bytes = 16;
 /// Slots are below limits::slots, so no slot's key starts with the 0xff of format_key.
@@ -30,7 +34,8 @@ static_assert(limits::slots <= 0xff00);
 
 /// State lives in the memory of the slots; the cache serves start-up and scans only.
 constexpr std::size_t block_cache_bytes = std::size_t{8} << 20;
-constexpr std::size_t write_buffer_bytes = std::size_t{16} << 20;
+/// More than is applied between two flushes, so that they are the only ones.
+constexpr std::size_t write_buffer_bytes = std::size_t{64} << 20;
 /// RocksDB's own log files grow without bound otherwise.
 constexpr std::size_t max_info_log_bytes = std::size_t{1} << 20;
 
@@ -79,11 +84,21 @@ std::string u64_text(std::uint64_t value) {
   return out;
 }
 
-std::string identity_text(const engine_identity& identity) {
+std::string identity_text(const engine_identity& identity, std::uint64_t incarnation) {
   std::string out;
   append_be(out, format_version);
   append_be(out, identity.slot_count);
-  return out += identity.cluster;
+  out += identity.cluster;
+  append_be(out, incarnation);
+  return out;
+}
+
+std::string position_text(revision index, const log_position& at) {
+  std::string out;
+  append_be(out, index);
+  append_be(out, at.epoch);
+  append_be(out, at.index);
+  return out;
 }
 
 /// Key after slot and type: table, then the entry's key.
@@ -100,19 +115,53 @@ std::string_view view(const rocksdb::Slice& slice) {
 
 class rocksdb_engine final : public engine {
 public:
-  rocksdb_engine(std::unique_ptr<rocksdb::DB> db, std::string directory)
-      : db_{std::move(db)}, directory_{std::move(directory)} {}
+  rocksdb_engine(std::unique_ptr<rocksdb::DB> db, std::string directory, std::uint64_t incarnation)
+      : db_{std::move(db)}, directory_{std::move(directory)}, incarnation_{incarnation} {}
 
   expected<void, engine_failure> write(std::span<const slot_write> writes, bool sync) override {
-    rocksdb::WriteBatch all;
-    for (const auto& write : writes) {
-      for (const auto& change : write.mutations)
-        std::visit([&](const auto& concrete) { add(all, write.slot, concrete); }, change);
-      all.Put(record_key(write.slot, record_type::index), u64_text(write.index));
-    }
     rocksdb::WriteOptions options;
     options.sync = sync;
-    if (const auto status = db_->Write(options, &all); !status.ok())
+    return write(writes, options);
+  }
+
+  expected<void, engine_failure> apply(std::span<const slot_write> writes) override {
+    return write(writes, without_log());
+  }
+
+  expected<void, engine_failure> flush() override {
+    if (const auto status = db_->Flush({}); !status.ok())
+      return unexpected{failure("can't write", status)};
+    return {};
+  }
+
+  expected<void, engine_failure> replace(slot_id slot, const slot_image& image) override {
+    rocksdb::WriteBatch all;
+    all.DeleteRange(record_key(slot, record_type::index),
+                    record_key(static_cast<slot_id>(slot + 1), record_type::index));
+    for (const auto& row : image.entries)
+      add(all, slot, put_entry{row});
+    for (const auto& lease : image.leases)
+      add(all, slot, put_lease{lease});
+    all.Put(record_key(slot, record_type::index), position_text(image.index, image.at));
+    if (const auto status = db_->Write(without_log(), &all); !status.ok())
+      return unexpected{failure("can't write", status)};
+    return {};
+  }
+
+  std::uint64_t incarnation() const override { return incarnation_; }
+
+  expected<bool, engine_failure> has_log() override {
+    std::string found;
+    const auto status = db_->Get({}, log_key, &found);
+    if (!status.ok() && !status.IsNotFound())
+      return unexpected{failure("can't read", status)};
+    return status.ok();
+  }
+
+  expected<void, engine_failure> note_log() override {
+    rocksdb::WriteOptions synced;
+    synced.sync = true;
+    if (const auto status = db_->Put(synced, log_key, ""); !status.ok())
       return unexpected{failure("can't write", status)};
     return {};
   }
@@ -151,6 +200,25 @@ public:
   }
 
 private:
+  /// The segment log is the log; RocksDB's own would write everything twice.
+  static rocksdb::WriteOptions without_log() {
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    return options;
+  }
+
+  expected<void, engine_failure> write(std::span<const slot_write> writes, const rocksdb::WriteOptions& options) {
+    rocksdb::WriteBatch all;
+    for (const auto& write : writes) {
+      for (const auto& change : write.mutations)
+        std::visit([&](const auto& concrete) { add(all, write.slot, concrete); }, change);
+      all.Put(record_key(write.slot, record_type::index), position_text(write.index, write.at));
+    }
+    if (const auto status = db_->Write(options, &all); !status.ok())
+      return unexpected{failure("can't write", status)};
+    return {};
+  }
+
   static void add(rocksdb::WriteBatch& out, slot_id slot, const put_entry& change) {
     out.Put(entry_key(slot, change.entry.table, change.entry.key), entry_value(change.entry));
   }
@@ -170,16 +238,17 @@ private:
       return false;
     switch (static_cast<record_type>(key[2])) {
     case record_type::index:
-      if (key.size() != 3 || value.size() != 8)
+      if (key.size() != 3 || value.size() != 24)
         return false;
       image.index = read_be<std::uint64_t>(value);
+      image.at = {read_be<std::uint64_t>(value.substr(8)), read_be<std::uint64_t>(value.substr(16))};
       return true;
     case record_type::lease:
-      if (key.size() != 11 || (value.size() != 8 && value.size() != 16))
+      if (key.size() != 11 || value.size() != 16)
         return false;
       image.leases.push_back({read_be<std::uint64_t>(key.substr(3)),
                               std::chrono::milliseconds{static_cast<std::int64_t>(read_be<std::uint64_t>(value))},
-                              value.size() == 16 ? read_be<std::uint64_t>(value.substr(8)) : 0});
+                              read_be<std::uint64_t>(value.substr(8))});
       return true;
     case record_type::entry: {
       auto row = read_entry(key, value);
@@ -198,6 +267,7 @@ private:
 
   std::unique_ptr<rocksdb::DB> db_;
   std::string directory_;
+  std::uint64_t incarnation_;
 };
 
 rocksdb::Options make_options() {
@@ -219,13 +289,16 @@ rocksdb::Options make_options() {
 /// What is wrong with the identity found; empty when nothing is.
 std::string compare(const std::string& directory, std::string_view found, const engine_identity& wanted) {
   const auto advice = " Give this node a directory of its own, or remove that one if its contents are not needed.";
-  if (found.size() < 6)
+  if (found.size() >= 4 && read_be<std::uint32_t>(found) < format_version)
+    return "The store's directory " + directory + " has format " + std::to_string(read_be<std::uint32_t>(found)) +
+           ", of a store that kept one copy of each slot; this program can't take it over." + advice;
+  if (found.size() < 14)
     return "The store's directory " + directory + " has a damaged format record." + advice;
   const auto format = read_be<std::uint32_t>(found);
   if (format > format_version)
     return "The store's directory " + directory + " has format " + std::to_string(format) +
            ", newer than this program's " + std::to_string(format_version) + ". Run the newer program.";
-  const auto cluster = found.substr(6);
+  const auto cluster = found.substr(6, found.size() - 14);
   if (cluster != wanted.cluster)
     return "The store's directory " + directory + " belongs to cluster '" + std::string{cluster} + "', not to '" +
            wanted.cluster + "'." + advice;
@@ -253,12 +326,15 @@ expected<std::unique_ptr<engine>, engine_failure> open_rocksdb(const std::filesy
                                      status.ToString() + (status.IsIOError() ? " Is another process using it?" : "")}};
   std::unique_ptr<rocksdb::DB> db{raw};
 
+  auto incarnation = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
   std::string found;
   const auto lookup = db->Get({}, format_key, &found);
   if (lookup.IsNotFound()) {
     rocksdb::WriteOptions synced;
     synced.sync = true;
-    if (const auto written = db->Put(synced, format_key, identity_text(identity)); !written.ok())
+    if (const auto written = db->Put(synced, format_key, identity_text(identity, incarnation)); !written.ok())
       return unexpected{
           engine_failure{"Can't write to the store's directory " + directory.string() + ": " + written.ToString()}};
   } else if (!lookup.ok()) {
@@ -266,8 +342,10 @@ expected<std::unique_ptr<engine>, engine_failure> open_rocksdb(const std::filesy
         engine_failure{"Can't read the store's directory " + directory.string() + ": " + lookup.ToString()}};
   } else if (auto problem = compare(directory.string(), found, identity); !problem.empty()) {
     return unexpected{engine_failure{std::move(problem)}};
+  } else {
+    incarnation = read_be<std::uint64_t>(std::string_view{found}.substr(found.size() - 8));
   }
-  return std::unique_ptr<engine>{std::make_unique<rocksdb_engine>(std::move(db), directory.string())};
+  return std::unique_ptr<engine>{std::make_unique<rocksdb_engine>(std::move(db), directory.string(), incarnation)};
 }
 
 } // namespace glocal::store

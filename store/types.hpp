@@ -191,6 +191,8 @@ inline constexpr std::size_t scan_page_bytes = std::size_t{512} << 10;
 inline constexpr std::chrono::milliseconds shortest_ttl{1000};
 inline constexpr std::chrono::milliseconds longest_ttl{24 * 3600 * 1000};
 inline constexpr std::size_t slots = 4096;
+/// Of a node, as in the cluster file.
+inline constexpr std::size_t node_name_bytes = 255;
 } // namespace limits
 
 /// None when the operation is within the limits.

@@ -9,12 +9,13 @@
 #include "actors/model/codec.hpp"
 #include "actors/model/keys.hpp"
 #include "actors/store/digest_actor.hpp"
+#include "actors/store/memory_storage.hpp"
+#include "actors/store/process_register.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
 #include "dataplane/wire/drop_reason.hpp"
 #include "runtime/simulation.hpp"
 #include "runtime/supervisor.hpp"
-#include "store/memory_engine.hpp"
 #include <catch2/catch.hpp>
 #include <deque>
 
@@ -97,9 +98,9 @@ struct world {
 
     store_node_settings node_settings;
     node_settings.ring = ring;
-    node_settings.detached_disk = false;
+    node_settings.config_register = process_register::factory(std::make_shared<process_register::values>());
     const auto node = simulation.own(
-        simulation.system().spawn<store_node>(node_settings, s1, std::make_shared<store::memory_engine>()));
+        simulation.system().spawn<store_node>(node_settings, s1, memory_disks{}.storage(ring->slot_count())));
     s1.directory->add(std::string{store_node_name}, node);
     e1_client = make_client(e1);
 

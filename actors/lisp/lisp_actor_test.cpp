@@ -1,10 +1,11 @@
 #include "actors/lisp/lisp_actor.hpp"
 
 #include "actors/lisp/testing/lisp_world.hpp"
+#include "actors/store/memory_storage.hpp"
+#include "actors/store/process_register.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
 #include "runtime/simulation.hpp"
-#include "store/memory_engine.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -84,9 +85,9 @@ TEST_CASE("a Map-Server announces itself, registers in the store, and sees what 
   const auto s1 = sim.node("s1"), n1 = sim.node("n1");
   store_node_settings node;
   node.ring = ring;
-  node.detached_disk = false;
+  node.config_register = process_register::factory(std::make_shared<process_register::values>());
   s1.directory->add(std::string{store_node_name},
-                    sim.own(sim.system().spawn<store_node>(node, s1, std::make_shared<store::memory_engine>())));
+                    sim.own(sim.system().spawn<store_node>(node, s1, memory_disks{}.storage(ring->slot_count()))));
   store_client_settings client_settings;
   client_settings.ring = ring;
   const auto client = sim.own(sim.system().spawn<store_client>(client_settings, n1));

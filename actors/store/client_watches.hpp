@@ -1,9 +1,12 @@
 #pragma once
-// The watches of one store_client: one stream per watch and store node, re-opened from the last revision after a loss.
+// The watches of one store_client: one stream per watch and group of slots, re-opened from the last revision after a
+// loss.
 //
-// A stream is lost when its node goes, when a sequence number is missing, when the node no longer names it in its
-// progress marks, or when the node was silent for `silence_limit`. Watchers are told (suspect, then live) and never see
-// a gap. Threading: within store_client. One coarse timer, and none without watches.
+// Slots that the ring gives to the same nodes, in the same order, are a group; any of these nodes can serve its
+// streams, as revisions are the same on all. A stream is lost when its node goes, when a sequence number is missing,
+// when the node no longer names it in its progress marks, or when the node was silent for `silence_limit`; then its
+// group goes to the next of its nodes. Watchers are told (suspect, then live) and never see a gap. Threading: within
+// store_client. One coarse timer, and none without watches.
 
 #include "actors/store/messages.hpp"
 #include "runtime/observed.hpp"
@@ -26,8 +29,8 @@ public:
   };
 
   client_watches(runtime::observed_actor& self, runtime::transport transport,
-                 std::shared_ptr<const store::hash_ring> ring, std::chrono::milliseconds silence_limit,
-                 std::chrono::milliseconds request_timeout);
+                 std::shared_ptr<const store::hash_ring> ring, std::size_t replicas,
+                 std::chrono::milliseconds silence_limit, std::chrono::milliseconds request_timeout);
 
   void open(const caf::actor& watcher, const store_messages::watch_open& request);
   void close(caf::actor_id watcher, store::watch_id id);
@@ -52,21 +55,25 @@ private:
     phase state = phase::idle;
     store::subscription_id subscription = 0;
     std::uint64_t sequence = 0; ///< last one received
+    std::size_t node = 0;       ///< that it was asked of
   };
   struct open_watch {
     caf::actor watcher;
     store::table of;
     std::string prefix;
     store::watch_merge merge;
-    std::vector<stream> streams; ///< per node of the ring
+    std::vector<stream> streams; ///< per group
   };
-  struct peer {
+  struct group {
     std::vector<store::slot_id> slots;
-    store::timestamp heard{};
+    /// Nodes that have them, as indices in the ring; the one in front is asked.
+    std::vector<std::size_t> hosts;
   };
 
-  void subscribe(const key& name, std::size_t node);
-  void lose(const key& name, open_watch& watch, std::size_t node, bool tell_node);
+  void subscribe(const key& name, std::size_t group);
+  /// @param elsewhere the group goes to another node.
+  void lose(const key& name, open_watch& watch, std::size_t group, bool tell_node, bool elsewhere);
+  void move_on(std::size_t group);
   void cancel(std::size_t node, store::subscription_id subscription);
   void deliver(const key& name, open_watch& watch, std::vector<store::watch_event> events);
   void erase(std::map<key, std::unique_ptr<open_watch>>::iterator at);
@@ -78,10 +85,11 @@ private:
   runtime::transport transport_;
   std::shared_ptr<const store::hash_ring> ring_;
   std::chrono::milliseconds silence_limit_, request_timeout_;
-  std::vector<peer> peers_; ///< per node of the ring
+  std::vector<group> groups_;
+  std::vector<store::timestamp> heard_; ///< per node of the ring
   std::map<key, std::unique_ptr<open_watch>> watches_;
   /// Of streams that open or run.
-  std::map<store::subscription_id, key> subscriptions_;
+  std::map<store::subscription_id, std::pair<key, std::size_t>> subscriptions_;
   store::subscription_id next_subscription_;
   bool tick_armed_ = false;
   counters counters_;

@@ -1,10 +1,10 @@
 #pragma once
-// What actors of one node say to each other about the store: callers to store_client, and store_node to its shards and
-// its disk. Values; never sent between nodes (that is store/codec.hpp).
+// What actors of one node say to each other about the store: callers to store_client, and store_node to its shards,
+// their disks and their register. Values; never sent between nodes (that is store/codec.hpp).
 
 #include "store/codec.hpp"
 #include "store/engine.hpp"
-#include "store/slot_state.hpp"
+#include "store/replica_events.hpp"
 #include "store/types.hpp"
 
 #include <caf/actor.hpp>
@@ -13,6 +13,9 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,33 +68,84 @@ struct watch_delivery {
 // Store_node to its shards and back.
 
 struct shard_input {
-  store::slot_event event;
+  std::vector<store::replica_event> events;
 };
-/// What one event led to; everything but the writes, which go straight to the disk.
+/// What events led to; everything but what goes straight to the disks and the register.
 struct shard_output {
   store::slot_id slot = 0;
-  std::vector<store::slot_action> actions;
+  std::vector<store::replica_action> actions;
   std::size_t keys = 0;
-  bool failed = false;
+  /// serving: primary, and ready; current: good enough to watch; whole: primary, and all that should hold it do.
+  bool serving = false, current = false, whole = false;
+  /// Why the replica is out; empty while it is not.
+  std::string failure;
 };
 
-// Disk.
+// Disks: the log and the engine behind it. Both tell a shard `disk_failed` when they can't go on.
 
 struct load_slots {
+  /// That should be here; what else the disk has is loaded too.
   std::vector<store::slot_id> slots;
 }; // → loaded_slots, or an error whose text is for the operator
 struct loaded_slots {
-  std::vector<store::slot_image> images;
+  std::map<store::slot_id, store::recovered_slot> slots;
+  std::uint64_t incarnation = 0;
 };
-struct persist {
-  store::slot_write write;
-  bool sync = true;
-}; // → persisted or persist_failed; without `sync` nothing unless it fails
-struct persisted {
-  store::revision index = 0;
+struct log_append {
+  store::slot_id slot = 0;
+  std::uint64_t write = 0;
+  store::log_index last = 0;
+  bytes payload;
+}; // → log_written, when it and what the shard sent before survives a loss of power
+struct log_written {
+  std::uint64_t write = 0;
 };
-struct persist_failed {
+/// The log up to `index` is needed no more.
+struct log_release {
+  store::slot_id slot = 0;
+  store::log_index index = 0;
+};
+struct engine_apply {
+  std::vector<store::slot_write> writes;
+  std::size_t size_bytes = 0;
+};
+struct engine_install {
+  store::slot_id slot = 0;
+  std::uint64_t write = 0;
+  std::shared_ptr<const store::snapshot> state;
+}; // → engine_installed, when it survives a loss of power
+struct engine_installed {
+  std::uint64_t write = 0;
+  store::log_position at;
+};
+/// To each shard that had something applied: up to here it survives without the log.
+struct engine_flushed {
+  store::log_index index = 0;
+};
+struct disk_failed {
   std::string why;
+};
+
+// Register.
+
+struct register_read {
+  store::slot_id slot = 0;
+}; // → register_answer
+struct register_answer {
+  std::optional<store::register_value> value;
+};
+struct register_set {
+  store::slot_id slot = 0;
+  std::uint64_t expected = 0;
+  store::slot_view wanted;
+}; // → register_outcome
+struct register_outcome {
+  store::set_outcome what;
+};
+/// To the node: somebody changed it.
+struct register_changed {
+  store::slot_id slot = 0;
+  store::register_value value;
 };
 
 /// An actor's message to itself: do this later.
@@ -114,7 +168,17 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::shard_input)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::shard_output)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::load_slots)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::loaded_slots)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::persist)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::persisted)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::persist_failed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::log_append)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::log_written)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::log_release)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::engine_apply)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::engine_install)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::engine_installed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::engine_flushed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::disk_failed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::register_read)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::register_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::register_set)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::register_outcome)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::register_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::run)

@@ -9,6 +9,8 @@ namespace glocal::actors {
 
 /// Entry point of a store node: takes all frames of store::frame_kind.
 inline constexpr std::string_view store_node_name = "store";
+/// The embedded configuration register, on the first of the store nodes.
+inline constexpr std::string_view register_server_name = "store/embedded-register";
 /// The store client of a node: where watch events and progress marks are sent.
 inline constexpr std::string_view store_client_name = "store/client";
 
@@ -16,3 +18,5 @@ inline constexpr std::string_view store_client_name = "store/client";
 
 // An actor's message to itself: everything that came in one go has come, send it on.
 CAF_ADD_ATOM(glocal, glocal::actors, flush_atom, "flush")
+// A store node's to itself: time passes for its replicas.
+CAF_ADD_ATOM(glocal, glocal::actors, replicas_tick_atom, "replTick")

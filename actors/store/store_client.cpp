@@ -1,6 +1,7 @@
 #include "actors/store/store_client.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace glocal::actors {
@@ -32,14 +33,11 @@ failed_attempt classify(const caf::error& fault) {
   return {store_error::invalid, true, false};
 }
 
+/// What others say of a node is not believed for so long after it did not answer: about what it takes to replace it.
+constexpr std::chrono::milliseconds distrust{1000};
+
 [[nodiscard]] bool worth_a_retry(store_error why) {
   return why == store_error::unavailable || why == store_error::overloaded || why == store_error::timeout;
-}
-
-/// The error a node answered with, none when it answered otherwise or nothing readable.
-template <class Reply>
-std::optional<store_error> refusal_of(const expected<Reply, store_error>& decoded) {
-  return decoded && !*decoded ? std::optional{decoded->error()} : std::nullopt;
 }
 
 /// The value a conditional write wanted to be there; null for other operations.
@@ -53,31 +51,47 @@ const std::string* wanted_value(const store::operation& op) {
 
 } // namespace
 
-/// A page that is collected node by node.
+/// A page that is collected slot by slot, as far as each node goes.
 struct store_client::running_scan {
   caf::response_promise promise;
   messages::scan asked;
-  std::size_t node = 0;
   store::scan_position at;
   store::scan_page page;
   std::size_t bytes = 0;
+  std::size_t attempts = 0;
   store::timestamp deadline;
 };
 
-/// A lease request at all nodes.
+/// A lease request at all nodes, in rounds, until each slot's primary has answered.
 struct store_client::lease_call {
   caf::response_promise promise;
   messages::lease asked;
+  store::lease_action action{};
+  std::chrono::milliseconds ttl{};
+  std::set<store::slot_id> missing;
   std::size_t open = 0;
+  bool ended = false;
   std::optional<store_error> fault;
-  store::timestamp deadline;
+  store::timestamp sent, deadline;
 };
 
 store_client::store_client(caf::actor_config& config, store_client_settings settings, runtime::transport transport)
     : runtime::observed_actor{config, "store client", std::string{store_client_name}}, settings_{std::move(settings)},
-      transport_{std::move(transport)},
-      lanes_(settings_.ring->nodes().size()), watches_{*this, transport_, settings_.ring, settings_.silence_limit,
-                                                       settings_.attempt_timeout} {}
+      transport_{std::move(transport)}, lanes_(settings_.ring->nodes().size()),
+      routes_(settings_.ring->slot_count()), watches_{*this,
+                                                      transport_,
+                                                      settings_.ring,
+                                                      settings_.replicas,
+                                                      settings_.silence_limit,
+                                                      settings_.attempt_timeout} {
+  const auto nodes = settings_.ring->nodes();
+  for (store::slot_id slot = 0; slot < routes_.size(); ++slot) {
+    const auto owners = *settings_.ring->owners(slot, std::min(settings_.replicas, nodes.size()));
+    for (const auto& owner : owners)
+      routes_[slot].hosts.push_back(
+          static_cast<std::size_t>(std::ranges::find(nodes, owner, &store::ring_node::name) - nodes.begin()));
+  }
+}
 
 caf::behavior store_client::make_behavior() {
   runtime::subscribe_peers(this, transport_);
@@ -103,7 +117,7 @@ caf::behavior store_client::make_behavior() {
       [this](runtime::peer_up_atom, const std::string& node) {
         for (std::size_t i = 0; i < lanes_.size(); ++i)
           if (settings_.ring->nodes()[i].name == node)
-            lanes_[i].not_before = {};
+            lanes_[i].failed.reset();
         wake_flush();
         watches_.on_peer_up(node);
       },
@@ -141,15 +155,13 @@ caf::response_promise store_client::execute(messages::execute& request) {
   for (std::size_t i = 0; i < request.operations.size(); ++i) {
     auto& op = request.operations[i];
     const auto slot = store::slot_of(table_of(op), key_of(op), settings_.ring->slot_count());
-    lanes_[settings_.ring->primary(slot)].queue.push_back({owner, i, std::move(op), false});
+    lanes_[node_of(slot)].queue.push_back({owner, i, std::move(op), slot});
   }
   wake_flush();
   return promise;
 }
 
-void store_client::wake_flush(std::chrono::milliseconds after) {
-  if (after.count() > 0)
-    return delayed_send(this, after, flush_atom_v);
+void store_client::wake_flush() {
   // Behind what other callers have already sent: it goes into the same frames.
   if (!std::exchange(flush_pending_, true))
     send(this, flush_atom_v);
@@ -158,7 +170,7 @@ void store_client::wake_flush(std::chrono::milliseconds after) {
 void store_client::flush() {
   for (std::size_t node = 0; node < lanes_.size(); ++node) {
     auto& lane = lanes_[node];
-    while (!lane.queue.empty() && lane.flights < settings_.max_flights && lane.not_before <= now())
+    while (!lane.queue.empty() && lane.flights < settings_.max_flights)
       send_flight(node);
   }
 }
@@ -209,42 +221,117 @@ void store_client::land(std::size_t node, const flight& items, const runtime::wi
   wake_flush();
   auto decoded = store::decode_batch_reply(reply.view());
   const bool sound = static_cast<frame_kind>(reply.kind) == frame_kind::batch_reply && decoded &&
-                     (!*decoded || (*decoded)->size() == items->size());
+                     (!*decoded || (*decoded)->results.size() == items->size());
   if (sound && !*decoded && worth_a_retry(decoded->error()))
     return crash(node, items, decoded->error(), false);
-  for (std::size_t i = 0; i < items->size(); ++i) {
-    if (!sound || !*decoded)
-      fail((*items)[i], sound ? decoded->error() : store_error::invalid);
-    else
-      finish((*items)[i], std::move((**decoded)[i]));
+  if (!sound || !*decoded) {
+    for (auto& one : *items)
+      fail(one, sound ? decoded->error() : store_error::invalid);
+    return;
   }
+  auto& outcome = **decoded;
+  lanes_[node].failed.reset();
+  struct verdict {
+    store_error why;
+    bool at_once;
+  };
+  std::map<store::slot_id, verdict> elsewhere;
+  for (const auto& fault : outcome.faults)
+    elsewhere[fault.slot] = {fault.why,
+                             fault.why == store_error::unavailable && redirect(fault.slot, node, fault.primary)};
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    auto& one = (*items)[i];
+    const auto fault = elsewhere.find(one.slot);
+    if (fault == elsewhere.end()) {
+      finish(std::move(one), std::move(outcome.results[i]), node);
+      continue;
+    }
+    one.repeated |= fault->second.why == store_error::timeout;
+    again(std::move(one), fault->second.why, fault->second.at_once);
+  }
+}
+
+/// A hint is worth a try at once, unless it leads to where we just came from in vain: until somebody has taken over,
+/// backups name the primary that is gone.
+bool store_client::redirect(store::slot_id slot, std::size_t from, const store::node_name& primary) {
+  auto& hosts = routes_[slot].hosts;
+  if (hosts.front() != from)
+    return true; // learnt meanwhile
+  ++redirects_;
+  const auto hinted =
+      std::ranges::find_if(hosts, [&](const auto host) { return settings_.ring->nodes()[host].name == primary; });
+  const bool useful = hinted != hosts.end() && *hinted != from && !has_just_failed(*hinted);
+  if (!useful) {
+    move_on(slot, from);
+    return false;
+  }
+  std::rotate(hosts.begin(), hinted, hosts.end());
+  return true;
+}
+
+bool store_client::has_just_failed(std::size_t node) const {
+  return lanes_[node].failed && now() - *lanes_[node].failed <= distrust;
+}
+
+std::size_t store_client::node_of(store::slot_id slot) {
+  auto& hosts = routes_[slot].hosts;
+  for (std::size_t i = 0; i < hosts.size() && has_just_failed(hosts.front()); ++i)
+    std::rotate(hosts.begin(), hosts.begin() + 1, hosts.end());
+  return hosts.front();
+}
+
+void store_client::move_on(store::slot_id slot, std::size_t from) {
+  auto& hosts = routes_[slot].hosts;
+  if (hosts.front() == from)
+    std::rotate(hosts.begin(), hosts.begin() + 1, hosts.end());
 }
 
 void store_client::crash(std::size_t node, const flight& items, store_error why, bool may_have_happened) {
-  auto& lane = lanes_[node];
-  const auto again = now() + settings_.retry_pause;
-  // From the back, so that what is repeated keeps its order at the front of the queue.
-  for (auto one = items->rbegin(); one != items->rend(); ++one) {
-    one->repeated |= may_have_happened;
-    if (is_volatile(table_of(one->op)) || one->owner->deadline <= again) {
-      fail(*one, one->repeated && why == store_error::timeout ? store_error::timeout : why);
-      continue;
-    }
-    ++retries_;
-    lane.queue.push_front(std::move(*one));
+  wake_flush();
+  if (why != store_error::overloaded) {
+    lanes_[node].failed = now();
+    for (const auto& one : *items)
+      move_on(one.slot, node);
   }
-  if (lane.queue.empty())
-    return;
-  lane.not_before = again;
-  wake_flush(settings_.retry_pause);
+  for (auto& one : *items) {
+    one.repeated |= may_have_happened;
+    again(std::move(one), why, false);
+  }
 }
 
-void store_client::finish(item& one, store::op_result result) {
+void store_client::again(item&& one, store_error why, bool at_once) {
+  // After a few redirections in a row nobody knows better: wait for it.
+  at_once = at_once && ++one.redirects % 4 != 0;
+  const bool lost = is_volatile(table_of(one.op)) && !std::holds_alternative<store::get_op>(one.op);
+  if (lost || one.owner->deadline <= now() + (at_once ? std::chrono::milliseconds{0} : settings_.retry_pause))
+    return fail(one, one.repeated ? store_error::timeout : why);
+  ++retries_;
+  if (at_once) {
+    lanes_[node_of(one.slot)].queue.push_back(std::move(one));
+    return wake_flush();
+  }
+  paused_.push_back(std::move(one));
+  if (!std::exchange(pause_armed_, true))
+    later([this] {
+      pause_armed_ = false;
+      for (auto& each : std::exchange(paused_, {}))
+        lanes_[node_of(each.slot)].queue.push_back(std::move(each));
+      wake_flush();
+    });
+}
+
+void store_client::later(std::function<void()> what) {
+  delayed_send(this, settings_.retry_pause, messages::run{std::move(what)});
+}
+
+void store_client::finish(item&& one, store::op_result result, std::size_t node) {
   const auto* wanted = wanted_value(one.op);
   // Our own first attempt won, only its answer was lost.
   if (one.repeated && wanted != nullptr && result.code == store::op_code::conflict && result.found &&
       result.found->value == *wanted && result.found->lease == lease_of(one.op))
     result.code = store::op_code::ok;
+  if (result.code == store::op_code::no_such_lease && !one.regranted && fresh(lease_of(one.op)))
+    return regrant(std::move(one), node);
   one.owner->results[one.place] = std::move(result);
   settle(*one.owner);
 }
@@ -287,52 +374,54 @@ caf::response_promise store_client::scan(messages::scan& request) {
     scan->asked.limit = store::limits::scan_page_entries;
   scan->deadline = now() + scan->asked.within;
   scan->at = *position;
-  if (scan->asked.continuation.empty())
-    scan->at.slot = *first_slot_from(0);
-  scan->node = settings_.ring->primary(scan->at.slot);
   scan_node(scan);
   return promise;
 }
 
 void store_client::scan_node(const std::shared_ptr<running_scan>& scan) {
+  const auto node = node_of(scan->at.slot);
   const store::scan_request request{scan->asked.from, scan->asked.prefix,
                                     static_cast<std::uint32_t>(scan->asked.limit - scan->page.entries.size()),
                                     scan->at.slot, scan->at.after};
   const auto finish = [scan] { scan->promise.deliver(messages::scanned{std::move(scan->page)}); };
   const auto refuse = [scan](store_error why) { scan->promise.deliver(messages::scanned{unexpected{why}}); };
-  const auto body = std::make_shared<const bytes>(store::encode(request));
+  const auto retry = [this, scan, node, refuse](store_error why) {
+    move_on(scan->at.slot, node);
+    if (now() + settings_.retry_pause >= scan->deadline)
+      return refuse(why);
+    ++retries_;
+    // Each of the slot's nodes at once, then a pause.
+    if (++scan->attempts % routes_[scan->at.slot].hosts.size() != 0)
+      return scan_node(scan);
+    later([this, scan] { scan_node(scan); });
+  };
   ask(
-      scan->node, frame_kind::scan_request, body, scan->deadline,
-      [this, scan, finish, refuse](const runtime::wire_message& reply) {
+      node, frame_kind::scan_request, store::encode(request), scan->deadline,
+      [this, scan, finish, refuse, retry](const runtime::wire_message& reply) {
         auto part = store::decode_scan_reply(reply.view());
-        if (!part || !*part)
+        if (!part)
           return refuse(store_error::invalid);
+        if (!*part)
+          return worth_a_retry(part->error()) ? retry(part->error()) : refuse(part->error());
+        scan->attempts = 0;
         for (auto& row : (*part)->entries) {
           scan->bytes += payload_bytes(row);
           scan->page.entries.push_back(std::move(row));
         }
-        if ((*part)->more) {
-          scan->page.continuation = store::encode_position({(*part)->slot, (*part)->after});
+        if (!(*part)->more)
           return finish();
-        }
-        const auto next = first_slot_from(scan->node + 1);
-        if (!next)
-          return finish();
-        scan->node = settings_.ring->primary(*next);
-        scan->at = {*next, {}};
-        if (scan->page.entries.size() < scan->asked.limit && scan->bytes < store::limits::scan_page_bytes)
+        const bool moved = (*part)->slot > scan->at.slot || !(*part)->entries.empty();
+        if (!moved || (*part)->slot >= routes_.size())
+          return refuse(store_error::invalid);
+        scan->at = {(*part)->slot, (*part)->after};
+        // It ended before the page was full: the next slot is another node's.
+        if (scan->at.after.empty() && scan->page.entries.size() < scan->asked.limit &&
+            scan->bytes < store::limits::scan_page_bytes)
           return scan_node(scan);
         scan->page.continuation = store::encode_position(scan->at);
         finish();
       },
-      refuse);
-}
-
-std::optional<store::slot_id> store_client::first_slot_from(std::size_t node) const {
-  for (; node < settings_.ring->nodes().size(); ++node)
-    if (const auto slots = settings_.ring->primary_slots(settings_.ring->nodes()[node].name); !slots.empty())
-      return slots.front();
-  return std::nullopt;
+      [retry, refuse](store_error why, bool again) { again ? retry(why) : refuse(why); });
 }
 
 // Leases.
@@ -345,89 +434,118 @@ caf::response_promise store_client::lease(const messages::lease& request) {
     promise.deliver(messages::leased{unexpected{store_error::invalid}});
     return promise;
   }
-  auto& known = leases_[request.id];
-  if (grant)
-    known = {request.ttl, {}};
-  known.renewed.resize(lanes_.size());
   auto running = std::make_shared<lease_call>();
   running->promise = promise;
   running->asked = request;
   running->deadline = now() + request.within;
-  running->open = lanes_.size();
-  for (std::size_t node = 0; node < lanes_.size(); ++node)
-    lease_node(running, node, request.action);
+  running->action = request.action;
+  running->ttl = grant ? request.ttl : std::chrono::milliseconds{};
+  if (const auto known = leases_.find(request.id); known != leases_.end() && !grant) {
+    // Its owner counts on it for so long and no longer; what slots may have kept of it beyond that runs out there.
+    if (request.action == store::lease_action::renew && !fresh(request.id)) {
+      leases_.erase(known);
+      promise.deliver(messages::leased{unexpected{store_error::no_such_lease}});
+      return promise;
+    }
+    // A node that was started since then has to be told what it is.
+    if (request.action == store::lease_action::renew) {
+      running->action = store::lease_action::grant;
+      running->ttl = known->second.ttl;
+    }
+  }
+  for (store::slot_id slot = 0; slot < routes_.size(); ++slot)
+    running->missing.insert(slot);
+  lease_round(running);
   return promise;
 }
 
-void store_client::lease_node(const std::shared_ptr<lease_call>& lease, std::size_t node, store::lease_action action) {
-  const auto id = lease->asked.id;
-  const auto& known = leases_[id];
-  const auto sent = now();
-  const auto ttl = action == store::lease_action::grant ? known.ttl : std::chrono::milliseconds{};
-  const auto body = std::make_shared<const bytes>(store::encode(store::lease_request{id, ttl, action}));
-  ask(
-      node, frame_kind::lease_request, body, lease->deadline,
-      [this, lease, node, action, id, sent](const runtime::wire_message& reply) {
-        const auto answered = store::decode_lease_reply(reply.view());
-        if (!answered)
-          return settle(*lease, node, store_error::invalid);
-        const auto known = leases_.find(id);
-        if (*answered) {
-          if (known != leases_.end() && action != store::lease_action::revoke)
-            known->second.renewed[node] = sent;
-          return settle(*lease, node, std::nullopt);
-        }
-        // The node can't have let it run out yet: it was restarted and has no entry that hangs on it. Had it any, it
-        // would have found the lease with them.
-        if (answered->error() == store_error::no_such_lease && known != leases_.end() && known->second.renewed[node] &&
-            sent - *known->second.renewed[node] < known->second.ttl)
-          return lease_node(lease, node, store::lease_action::grant);
-        settle(*lease, node, answered->error());
-      },
-      [this, lease, node](store_error why) { settle(*lease, node, why); });
+bool store_client::fresh(store::lease_id lease) const {
+  const auto known = leases_.find(lease);
+  return known != leases_.end() && known->second.renewed && now() - *known->second.renewed < known->second.ttl;
 }
 
-void store_client::settle(lease_call& lease, std::size_t, std::optional<store_error> fault) {
-  // "It ran out" is what the owner must act on; that a node did not answer says less.
-  if (fault && lease.fault != store_error::no_such_lease)
-    lease.fault = fault;
-  if (--lease.open > 0)
+void store_client::lease_round(const std::shared_ptr<lease_call>& lease) {
+  lease->sent = now();
+  lease->open = lanes_.size();
+  for (std::size_t node = 0; node < lanes_.size(); ++node)
+    ask(
+        node, frame_kind::lease_request,
+        store::encode(store::lease_request{lease->asked.id, lease->ttl, lease->action}), lease->deadline,
+        [this, lease, node](const runtime::wire_message& reply) { land(lease, node, reply); },
+        [this, lease](store_error why, bool) {
+          lease->fault = why;
+          end_round(lease);
+        });
+}
+
+void store_client::land(const std::shared_ptr<lease_call>& lease, std::size_t, const runtime::wire_message& reply) {
+  const auto answered = store::decode_lease_reply(reply.view());
+  if (!answered) {
+    lease->fault = store_error::invalid;
+  } else {
+    if (!answered->reply && answered->reply.error() == store_error::no_such_lease)
+      lease->ended = true;
+    else if (!answered->reply)
+      lease->fault = answered->reply.error();
+    for (const auto slot : answered->slots)
+      lease->missing.erase(slot);
+  }
+  end_round(lease);
+}
+
+void store_client::end_round(const std::shared_ptr<lease_call>& lease) {
+  if (--lease->open > 0)
     return;
-  if (lease.asked.action == store::lease_action::revoke || lease.fault == store_error::no_such_lease)
-    leases_.erase(lease.asked.id);
-  lease.promise.deliver(
-      messages::leased{lease.fault ? store::lease_reply{unexpected{*lease.fault}} : store::lease_reply{}});
+  if (lease->missing.empty() || lease->ended || now() + settings_.retry_pause >= lease->deadline)
+    return settle(*lease);
+  ++retries_;
+  later([this, lease] { lease_round(lease); });
+}
+
+void store_client::settle(lease_call& lease) {
+  const auto id = lease.asked.id;
+  store::lease_reply reply;
+  if (lease.ended)
+    reply = unexpected{store_error::no_such_lease};
+  else if (!lease.missing.empty())
+    reply = unexpected{lease.fault.value_or(store_error::unavailable)};
+  if (lease.ended || lease.asked.action == store::lease_action::revoke)
+    leases_.erase(id);
+  else if (reply && lease.action == store::lease_action::grant)
+    leases_[id] = {lease.ttl, lease.sent};
+  lease.promise.deliver(messages::leased{std::move(reply)});
+}
+
+/// The node was started, or became primary, after the lease was granted.
+void store_client::regrant(item&& one, std::size_t node) {
+  one.regranted = true;
+  const auto id = lease_of(one.op);
+  const auto held = std::make_shared<item>(std::move(one));
+  const auto repeat = [this, held] { again(std::move(*held), store_error::unavailable, true); };
+  ask(
+      node, frame_kind::lease_request,
+      store::encode(store::lease_request{id, leases_.at(id).ttl, store::lease_action::grant}), held->owner->deadline,
+      [repeat](const runtime::wire_message&) { repeat(); }, [repeat](store_error, bool) { repeat(); });
 }
 
 // Requests.
 
-void store_client::ask(std::size_t node, frame_kind kind, const shared_bytes& body, store::timestamp deadline,
+void store_client::ask(std::size_t node, frame_kind kind, bytes body, store::timestamp deadline,
                        const std::function<void(const runtime::wire_message&)>& then,
-                       const std::function<void(store_error)>& otherwise) {
+                       const std::function<void(store_error, bool)>& otherwise) {
   ++frames_;
-  const auto retry = [this, node, kind, body, deadline, then, otherwise](store_error why) {
-    if (now() + settings_.retry_pause >= deadline)
-      return otherwise(why);
-    ++retries_;
-    delayed_send(this, settings_.retry_pause, messages::run{[this, node, kind, body, deadline, then, otherwise] {
-                   ask(node, kind, body, deadline, then, otherwise);
-                 }});
-  };
   runtime::request(this, transport_, address_of(node),
-                   runtime::wire_message{static_cast<std::uint16_t>(kind), runtime::shared_slice{body}},
-                   attempt_time(deadline))
+                   runtime::make_message(static_cast<std::uint16_t>(kind), std::move(body)), attempt_time(deadline))
       .then(
-          [kind, retry, then](const runtime::wire_message& reply) {
-            // Every store reply to these begins as an error or not; a node that is starting says unavailable.
-            const auto fault = kind == frame_kind::scan_request ? refusal_of(store::decode_scan_reply(reply.view()))
-                                                                : refusal_of(store::decode_lease_reply(reply.view()));
-            if (fault && worth_a_retry(*fault))
-              return retry(*fault);
+          [this, node, then](const runtime::wire_message& reply) {
+            lanes_[node].failed.reset();
             then(reply);
           },
-          [retry, otherwise](const caf::error& fault) {
+          [this, node, otherwise](const caf::error& fault) {
             const auto attempt = classify(fault);
-            attempt.retry ? retry(attempt.why) : otherwise(attempt.why);
+            if (attempt.retry && attempt.why != store_error::overloaded)
+              lanes_[node].failed = now();
+            otherwise(attempt.why, attempt.retry);
           });
 }
 
@@ -446,6 +564,7 @@ runtime::address store_client::address_of(std::size_t node) const {
 
 void store_client::on_exit() {
   lanes_.clear();
+  paused_.clear();
   watches_.forget_all();
 }
 
@@ -457,6 +576,7 @@ runtime::state_entries store_client::state_summary() const {
           {"open_operations", std::to_string(open_operations_)},
           {"frames", std::to_string(frames_)},
           {"retries", std::to_string(retries_)},
+          {"redirects", std::to_string(redirects_)},
           {"failures", std::to_string(failures_)},
           {"latency_p50_us", microseconds(0.5)},
           {"latency_p99_us", microseconds(0.99)},

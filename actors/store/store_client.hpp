@@ -2,6 +2,9 @@
 // A node's way to the store: one actor that batches what its callers want per store node, retries until a deadline, and
 // keeps their watches. Callers use it through actor_store.
 //
+// Who is a slot's primary it learns: first it believes the ring, then what nodes answer; where nobody knows, it asks
+// one of the slot's nodes after the other until the caller's deadline.
+//
 // Register it under store_client_name. Bounded: beyond `max_open_operations` callers get overloaded at once.
 // Retries: a request that may or may not have happened is repeated; a conditional write that then finds exactly its own
 // value reports success. Volatile tables are not retried: their writers repeat themselves anyway, and an old value must
@@ -30,9 +33,11 @@ namespace glocal::actors {
 struct store_client_settings {
   /// The same on every node of the cluster.
   std::shared_ptr<const store::hash_ring> ring;
+  /// Copies of each slot, as the store nodes have it.
+  std::size_t replicas = 3;
   /// Of one attempt; several fit a caller's deadline.
   std::chrono::milliseconds attempt_timeout{600};
-  std::chrono::milliseconds retry_pause{100};
+  std::chrono::milliseconds retry_pause{50};
   /// Watches of a node that was silent for this long are suspect.
   std::chrono::milliseconds silence_limit{3000};
   /// Requests under way to one store node; what comes meanwhile is the next batch.
@@ -62,21 +67,32 @@ private:
     std::shared_ptr<call> owner;
     std::size_t place = 0;
     store::operation op;
+    store::slot_id slot = 0;
     /// An earlier attempt may have happened.
     bool repeated = false;
+    /// Attempts that only told us of another primary.
+    std::uint8_t redirects = 0;
+    /// Its lease was granted once more at a node that did not know it.
+    bool regranted = false;
+  };
+  /// Where a slot's primary is thought to be.
+  struct route {
+    /// The slot's nodes, as indices in the ring; the one in front is asked.
+    std::vector<std::size_t> hosts;
   };
   struct lane {
     std::deque<item> queue;
     std::size_t flights = 0;
-    store::timestamp not_before{};
+    /// When a request to it last came to nothing.
+    std::optional<store::timestamp> failed{};
   };
   using flight = std::shared_ptr<std::vector<item>>;
   struct running_scan;
   struct lease_call;
   struct known_lease {
     std::chrono::milliseconds ttl{};
-    /// Per node: when the last request that gave it time was sent.
-    std::vector<std::optional<store::timestamp>> renewed;
+    /// When the last request that gave it time at every slot was sent.
+    std::optional<store::timestamp> renewed;
   };
 
   caf::response_promise execute(store_messages::execute& request);
@@ -84,36 +100,50 @@ private:
   void send_flight(std::size_t node);
   void land(std::size_t node, const flight& items, const runtime::wire_message& reply);
   void crash(std::size_t node, const flight& items, store::store_error why, bool may_have_happened);
-  void finish(item& one, store::op_result result);
+  /// Tries an operation again, at once or after a pause, unless its caller's time is over.
+  void again(item&& one, store::store_error why, bool at_once);
+  /// A node says the slot is elsewhere. Whether that is worth trying at once.
+  bool redirect(store::slot_id slot, std::size_t from, const store::node_name& primary);
+  void move_on(store::slot_id slot, std::size_t from);
+  /// Whom to ask: not one that has just failed, unless all have.
+  [[nodiscard]] std::size_t node_of(store::slot_id slot);
+  [[nodiscard]] bool has_just_failed(std::size_t node) const;
+  [[nodiscard]] bool fresh(store::lease_id lease) const;
+  void finish(item&& one, store::op_result result, std::size_t node);
   void fail(item& one, store::store_error why);
   void settle(call& done);
-  void wake_flush(std::chrono::milliseconds after = {});
+  void wake_flush();
 
   caf::response_promise scan(store_messages::scan& request);
   void scan_node(const std::shared_ptr<running_scan>& scan);
-  /// First slot of the first node from `node` on that holds any; a ring has at least one slot.
-  [[nodiscard]] std::optional<store::slot_id> first_slot_from(std::size_t node) const;
 
   caf::response_promise lease(const store_messages::lease& request);
-  void lease_node(const std::shared_ptr<lease_call>& lease, std::size_t node, store::lease_action action);
-  void settle(lease_call& lease, std::size_t node, std::optional<store::store_error> fault);
+  void lease_round(const std::shared_ptr<lease_call>& lease);
+  void land(const std::shared_ptr<lease_call>& lease, std::size_t node, const runtime::wire_message& reply);
+  void end_round(const std::shared_ptr<lease_call>& lease);
+  void settle(lease_call& lease);
+  void regrant(item&& one, std::size_t node);
 
-  /// One request, repeated until `deadline`.
-  void ask(std::size_t node, store::frame_kind kind, const shared_bytes& body, store::timestamp deadline,
+  /// One attempt.
+  void ask(std::size_t node, store::frame_kind kind, bytes body, store::timestamp deadline,
            const std::function<void(const runtime::wire_message&)>& then,
-           const std::function<void(store::store_error)>& otherwise);
+           const std::function<void(store::store_error, bool retry)>& otherwise);
+  void later(std::function<void()> what);
   [[nodiscard]] store::timestamp now() const;
   [[nodiscard]] std::chrono::milliseconds attempt_time(store::timestamp deadline) const;
   [[nodiscard]] runtime::address address_of(std::size_t node) const;
 
   const store_client_settings settings_;
   const runtime::transport transport_;
-  std::vector<lane> lanes_; ///< per node of the ring
+  std::vector<lane> lanes_;   ///< per node of the ring
+  std::vector<route> routes_; ///< per slot
   client_watches watches_;
   std::map<store::lease_id, known_lease> leases_;
   std::size_t open_operations_ = 0;
-  bool flush_pending_ = false;
-  std::uint64_t calls_ = 0, operations_ = 0, failures_ = 0, retries_ = 0, frames_ = 0;
+  bool flush_pending_ = false, pause_armed_ = false;
+  /// Wait for the end of the pause that runs.
+  std::vector<item> paused_;
+  std::uint64_t calls_ = 0, operations_ = 0, failures_ = 0, retries_ = 0, redirects_ = 0, frames_ = 0;
   histogram latency_;
 };
 

@@ -1,12 +1,14 @@
 #pragma once
-// Three store nodes and one node that uses them, in virtual time on an in-memory network.
+// Three store nodes that keep three copies of each slot, and one node that uses them, in virtual time on an in-memory
+// network with a register in memory.
 
 #include "actors/store/actor_store.hpp"
+#include "actors/store/memory_storage.hpp"
+#include "actors/store/process_register.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
 #include "runtime/simulation.hpp"
 #include "store/contract_test.hpp"
-#include "store/memory_engine.hpp"
 
 #include <functional>
 #include <map>
@@ -82,7 +84,7 @@ class store_cluster : public glocal::store::contract_fixture {
 public:
   struct store_host {
     runtime::transport transport;
-    std::shared_ptr<glocal::store::memory_disk> disk = std::make_shared<glocal::store::memory_disk>();
+    memory_disks disks;
     caf::actor node;
   };
 
@@ -98,6 +100,7 @@ public:
     client = add_client(edge);
     user = add_user("user");
     sim.run();
+    await_whole();
   }
   ~store_cluster() override {
     for (auto& [name, host] : hosts)
@@ -113,10 +116,10 @@ public:
     auto& host = hosts.at(name);
     store_node_settings settings;
     settings.ring = ring;
-    settings.slots = slots_;
-    settings.detached_disk = false;
-    host.node = sim.own(sim.system().spawn<store_node>(settings, host.transport,
-                                                       std::make_shared<glocal::store::memory_engine>(host.disk)));
+    settings.replica.watches = slots_;
+    settings.config_register = process_register::factory(registers);
+    host.node =
+        sim.own(sim.system().spawn<store_node>(settings, host.transport, host.disks.storage(ring->slot_count())));
     host.transport.directory->add(std::string{store_node_name}, host.node);
     sim.run();
   }
@@ -126,8 +129,37 @@ public:
     host.transport.directory->clear();
     caf::anon_send_exit(host.node, caf::exit_reason::kill);
     host.node = {};
+    for (const auto& [other, each] : hosts)
+      if (other != name)
+        sim.network().disconnect(name, other);
     sim.network().disconnect(name, "e1");
     sim.run();
+  }
+  /// Until every slot has a primary and all its members; REQUIREs that it comes to that.
+  void await_whole(std::chrono::seconds within = std::chrono::seconds{20}) {
+    for (std::chrono::milliseconds waited{0}; !whole(); waited += std::chrono::milliseconds{100}) {
+      REQUIRE(waited < within);
+      sim.advance(std::chrono::milliseconds{100});
+    }
+  }
+  /// Until every slot has a primary, whoever is away.
+  void await_served() {
+    const auto serving = [&] {
+      int slots = 0;
+      for (const auto& value : states("store node", "slots"))
+        slots += std::stoi(value);
+      return slots == ring->slot_count();
+    };
+    for (std::chrono::milliseconds waited{0}; !serving(); waited += std::chrono::milliseconds{100}) {
+      REQUIRE(waited < std::chrono::seconds{20});
+      sim.advance(std::chrono::milliseconds{100});
+    }
+  }
+  [[nodiscard]] bool whole() {
+    int slots = 0;
+    for (const auto& value : states("store node", "whole"))
+      slots += std::stoi(value);
+    return slots == ring->slot_count();
   }
   caf::actor add_client(const runtime::transport& at) {
     store_client_settings settings;
@@ -150,18 +182,29 @@ public:
   }
   /// What the actor of this kind says of itself under `key`.
   [[nodiscard]] std::string state(const std::string& kind, const std::string& key) {
+    const auto all = states(kind, key);
+    return all.empty() ? std::string{} : all.front();
+  }
+  /// The same of all of them.
+  [[nodiscard]] std::vector<std::string> states(const std::string& kind, const std::string& key) {
     sim.observatory().refresh();
     sim.run();
+    std::vector<std::string> out;
     for (const auto& record : sim.observatory().snapshot())
       if (record.kind == kind)
         for (const auto& [name, value] : record.state)
           if (name == key)
-            return value;
-    return {};
+            out.push_back(value);
+    return out;
+  }
+  /// The node that the register says is primary of this key's slot.
+  [[nodiscard]] std::string primary_of(glocal::store::table in, const std::string& key) const {
+    return registers->current.at(glocal::store::slot_of(in, key, ring->slot_count())).view.primary.node;
   }
 
   runtime::simulation sim;
   std::shared_ptr<const glocal::store::hash_ring> ring;
+  std::shared_ptr<process_register::values> registers = std::make_shared<process_register::values>();
   std::map<std::string, store_host> hosts;
   runtime::transport edge;
   caf::actor client;

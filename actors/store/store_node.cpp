@@ -1,8 +1,10 @@
 #include "actors/store/store_node.hpp"
 
-#include "actors/store/disk_actor.hpp"
-#include "actors/store/shard_actor.hpp"
+#include "actors/store/engine_actor.hpp"
+#include "actors/store/log_actor.hpp"
+#include "base/hash.hpp"
 #include "base/log.hpp"
+#include "store/replica_codec.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -19,11 +21,13 @@ namespace {
 /// Watch records are cut into frames of about this size: one value more still fits a frame.
 constexpr std::size_t watch_frame_bytes = std::size_t{256} << 10;
 constexpr std::chrono::seconds tick_period{1};
+/// Messages between replicas are put together up to it; one that is larger goes alone, and still fits a frame.
+constexpr std::size_t replica_frame_bytes = std::size_t{640} << 10;
 /// Reading all slots back; millions of entries take seconds.
 constexpr std::chrono::minutes load_patience{10};
 
 static_assert(static_cast<std::uint16_t>(frame_kind::batch_request) > runtime::kind_ranges::store &&
-              static_cast<std::uint16_t>(frame_kind::watch_progress) < runtime::kind_ranges::edge);
+              static_cast<std::uint16_t>(frame_kind::register_reply) < runtime::kind_ranges::edge);
 
 template <class Value>
 runtime::wire_message frame(frame_kind kind, const Value& value) {
@@ -31,24 +35,34 @@ runtime::wire_message frame(frame_kind kind, const Value& value) {
 }
 
 runtime::wire_message batch_refusal(store_error why) {
-  return frame(frame_kind::batch_reply, store::batch_reply{unexpected{why}});
+  return frame(frame_kind::batch_reply, store::node_batch_reply{unexpected{why}});
 }
 
 } // namespace
 
 store_node::store_node(caf::actor_config& config, store_node_settings settings, runtime::transport transport,
-                       std::shared_ptr<store::engine> engine)
+                       store_storage storage)
     : runtime::observed_actor{config, "store node", std::string{store_node_name}}, settings_{std::move(settings)},
-      transport_{std::move(transport)}, engine_{std::move(engine)}, slots_{settings_.ring->primary_slots(
-                                                                        transport_.node)},
-      shards_(settings_.ring->slot_count()), keys_(settings_.ring->slot_count()),
-      failed_(settings_.ring->slot_count()) {}
+      transport_{std::move(transport)}, storage_{std::move(storage)}, backlog_{std::make_shared<engine_backlog>(
+                                                                          settings_.max_backlog_bytes)},
+      shards_(settings_.ring->slot_count()), states_(settings_.ring->slot_count()) {}
 
 caf::behavior store_node::make_behavior() {
-  disk_ = settings_.detached_disk ? spawn<disk_actor, caf::detached + caf::linked>(engine_)
-                                  : spawn<disk_actor, caf::linked>(engine_);
+  auto self = caf::actor_cast<caf::actor>(this);
+  if (storage_.detached) {
+    log_ = spawn<log_actor, caf::detached + caf::linked>(storage_, backlog_);
+    engine_ = spawn<engine_actor, caf::detached + caf::linked>(storage_.engine, backlog_);
+  } else {
+    log_ = spawn<log_actor, caf::linked>(storage_, backlog_);
+    engine_ = spawn<engine_actor, caf::linked>(storage_.engine, backlog_);
+  }
+  register_ = spawn<register_actor, caf::linked>(settings_.config_register, std::move(self));
   runtime::subscribe_peers(this, transport_);
-  request(disk_, load_patience, messages::load_slots{slots_})
+  std::vector<store::slot_id> placed;
+  for (store::slot_id slot = 0; slot < settings_.ring->slot_count(); ++slot)
+    if (std::ranges::count(owners(slot), transport_.node) > 0)
+      placed.push_back(slot);
+  request(log_, load_patience, messages::load_slots{std::move(placed)})
       .then([this](messages::loaded_slots& loaded) { start(loaded); },
             [this](caf::error& fault) {
               spdlog::critical("the store can't start: {}", runtime::describe(fault));
@@ -62,25 +76,50 @@ caf::behavior store_node::make_behavior() {
         on_cast(from, message);
       },
       [this](messages::shard_output& output) { on_output(output); },
+      [this](messages::register_changed& change) { on_register_change(change); },
       [](runtime::peer_up_atom, const std::string&) {},
       [this](runtime::peer_down_atom, const std::string& node, const std::string&) { on_peer_down(node); },
       [this](runtime::tick_atom) { on_tick(); },
-      [this](flush_atom) { flush_streams(); },
+      [this](replicas_tick_atom) { tick_shards(); },
+      [this](flush_atom) {
+        flush_pending_ = false;
+        send_to_replicas();
+        flush_streams();
+      },
   };
 }
 
+std::vector<store::node_name> store_node::owners(store::slot_id slot) const {
+  const auto copies = std::min(settings_.replicas, settings_.ring->nodes().size());
+  return *settings_.ring->owners(slot, copies);
+}
+
 void store_node::start(messages::loaded_slots& loaded) {
-  const auto started = now();
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const auto slot = slots_[i];
-    store::slot_state state{slot, settings_.slots, std::move(loaded.images[i]), started};
-    keys_[slot] = state.entry_count();
-    for (const auto& lease : state.leases())
-      leases_.attached(slot, lease);
-    shards_[slot] = spawn<shard_actor, caf::linked>(slot, std::move(state), caf::actor_cast<caf::actor>(this), disk_);
+  incarnation_ = loaded.incarnation;
+  auto options = settings_.replica;
+  // One copy is all there can be on one node; from two on, a write that only one disk has is not acknowledged.
+  options.min_isr = std::min<std::size_t>(2, std::min(settings_.replicas, settings_.ring->nodes().size()));
+  const shard_surroundings around{caf::actor_cast<caf::actor>(this), log_, engine_, register_, backlog_};
+  for (auto& [slot, recovered] : loaded.slots) {
+    if (slot >= shards_.size())
+      continue;
+    slots_.push_back(slot);
+    states_[slot].keys = recovered.state.image.entries.size();
+    auto own = options;
+    // Backups of one slot do not all try at once, and a node's slots do not either.
+    own.take_over_after += std::chrono::milliseconds{hash_text(transport_.node, slot) % 300};
+    store::replica replica{slot, {transport_.node, incarnation_}, own, std::move(recovered)};
+    shards_[slot] = spawn<shard_actor, caf::linked>(slot, std::move(replica), owners(slot), around);
   }
   ready_ = true;
+  tick_shards();
   arm_tick();
+}
+
+void store_node::tick_shards() {
+  for (const auto slot : slots_)
+    to_shard(slot, store::tick_event{now()});
+  delayed_send(this, settings_.tick, replicas_tick_atom_v);
 }
 
 // Frames.
@@ -110,9 +149,11 @@ store_node::answer store_node::on_batch(byte_view body) {
   for (std::size_t i = 0; i < decoded->size(); ++i) {
     auto& op = (*decoded)[i];
     const auto slot = store::slot_of(table_of(op), key_of(op), settings_.ring->slot_count());
-    // A client with another placement than ours: nothing of its batch is done, and it can only retry.
-    if (!owns(slot))
-      return batch_refusal(store_error::unavailable);
+    if (!holds(slot)) {
+      if (std::ranges::find(joined.faults, slot, &store::slot_fault::slot) == joined.faults.end())
+        joined.faults.push_back({slot, store_error::unavailable, {}});
+      continue;
+    }
     auto& part = parts[slot];
     part.request = request;
     if (const auto grant = leases_.find(lease_of(op)))
@@ -123,9 +164,10 @@ store_node::answer store_node::on_batch(byte_view body) {
     here.kinds.count(op);
     part.operations.push_back(std::move(op));
   }
-  if (parts.empty())
-    return frame(frame_kind::batch_reply, store::batch_reply{std::vector<store::op_result>{}});
   joined.results.resize(decoded->size());
+  if (parts.empty())
+    return frame(frame_kind::batch_reply,
+                 store::node_batch_reply{store::batch_outcome{std::move(joined.results), std::move(joined.faults)}});
   joined.open = parts.size();
   joined.came = now();
   joined.promise = make_response_promise();
@@ -140,7 +182,7 @@ store_node::answer store_node::on_scan(byte_view body) {
   auto decoded = store::decode_scan_request(body);
   if (!decoded)
     return runtime::make_error(runtime::transport_errc::malformed);
-  if (!ready_ || !owns(decoded->slot))
+  if (!ready_ || !serves(decoded->slot))
     return frame(frame_kind::scan_reply, store::scan_reply{unexpected{store_error::unavailable}});
   if (scans_.size() >= settings_.max_requests)
     return frame(frame_kind::scan_reply, store::scan_reply{unexpected{store_error::overloaded}});
@@ -154,30 +196,56 @@ store_node::answer store_node::on_scan(byte_view body) {
   return scan.promise;
 }
 
+// Leases. What an entry hangs on is in its slot, and so on every replica; the book here says which leases a batch may
+// name, and which slots hold what.
+
 store_node::answer store_node::on_lease(byte_view body) {
   const auto decoded = store::decode_lease_request(body);
   if (!decoded)
     return runtime::make_error(runtime::transport_errc::malformed);
-  const auto reply = [](const store::lease_reply& value) { return frame(frame_kind::lease_reply, value); };
+  const auto reply = [](store::node_lease_reply value) { return frame(frame_kind::lease_reply, value); };
   if (!ready_)
-    return reply(unexpected{store_error::unavailable});
+    return reply({unexpected{store_error::unavailable}, {}});
+  joined_lease joined;
+  for (const auto slot : slots_)
+    if (serves(slot))
+      joined.slots.insert(slot);
   const auto holders = leases_.holders(decoded->lease);
   switch (decoded->action) {
   case store::lease_action::grant: leases_.grant(decoded->lease, decoded->ttl, now()); break;
   case store::lease_action::renew:
     if (!leases_.renew(decoded->lease, now()))
-      return reply(unexpected{store_error::no_such_lease});
+      return reply({unexpected{store_error::no_such_lease}, {joined.slots.begin(), joined.slots.end()}});
     break;
-  case store::lease_action::revoke:
-    leases_.revoke(decoded->lease);
-    for (const auto slot : holders)
-      to_shard(slot, store::revoke_event{decoded->lease});
-    return reply({});
+  case store::lease_action::revoke: leases_.revoke(decoded->lease); break;
   }
-  for (const auto slot : holders)
-    to_shard(slot, store::renew_event{*leases_.find(decoded->lease)});
   arm_tick();
-  return reply({});
+  if (holders.empty())
+    return reply(lease_answer(joined));
+  const auto request = next_id_++;
+  joined.open = holders.size();
+  joined.promise = make_response_promise();
+  const auto promise = joined.promise;
+  renewals_.emplace(request, std::move(joined));
+  for (const auto slot : holders) {
+    if (decoded->action == store::lease_action::revoke)
+      to_shard(slot, store::revoke_lease_event{request, decoded->lease});
+    else
+      to_shard(slot, store::renew_leases_event{request, {{decoded->lease, decoded->ttl}}});
+  }
+  return promise;
+}
+
+store::node_lease_reply store_node::lease_answer(const joined_lease& lease) const {
+  return {lease.ended ? store::lease_reply{unexpected{store_error::no_such_lease}} : store::lease_reply{},
+          {lease.slots.begin(), lease.slots.end()}};
+}
+
+void store_node::finish_part(store::request_id request, joined_lease& lease) {
+  if (--lease.open > 0)
+    return;
+  lease.promise.deliver(frame(frame_kind::lease_reply, lease_answer(lease)));
+  renewals_.erase(request);
 }
 
 store_node::answer store_node::on_watch(const std::string& client, byte_view body) {
@@ -188,6 +256,9 @@ store_node::answer store_node::on_watch(const std::string& client, byte_view bod
   if (!ready_)
     return reply(unexpected{store_error::unavailable});
   const auto name = std::pair{client, decoded->subscription};
+  const auto current = [this](store::slot_id slot) { return holds(slot) && states_[slot].current; };
+  if (!std::ranges::all_of(decoded->slots, current))
+    return reply(unexpected{store_error::unavailable});
   // The same one again: its first answer was lost.
   if (stream_ids_.contains(name))
     return reply({});
@@ -195,12 +266,12 @@ store_node::answer store_node::on_watch(const std::string& client, byte_view bod
   if (static_cast<std::size_t>(mine) >= settings_.max_streams_per_client)
     return reply(unexpected{store_error::overloaded});
   const auto id = next_id_++;
-  streams_.emplace(id, stream{client, decoded->subscription, 0, {}});
+  streams_.emplace(id, stream{client, decoded->slots, decoded->subscription, 0, {}});
   stream_ids_.emplace(name, id);
   std::map<store::slot_id, store::revision> from;
   for (const auto& point : decoded->resume)
     from[point.slot] = point.at;
-  for (const auto slot : slots_) {
+  for (const auto slot : decoded->slots) {
     if (settings_.meters)
       settings_.meters->count_watch(slot);
     const auto at = from.find(slot);
@@ -212,6 +283,16 @@ store_node::answer store_node::on_watch(const std::string& client, byte_view bod
 }
 
 void store_node::on_cast(const std::string& from, const runtime::wire_message& message) {
+  if (static_cast<frame_kind>(message.kind) == frame_kind::replica_messages)
+    return on_replica_messages(from, message.view());
+  if (static_cast<frame_kind>(message.kind) == frame_kind::register_request) {
+    // The embedded register tells of a change.
+    auto change = store::decode_register_request(message.view());
+    if (!change || !change->wanted)
+      return note_error("a malformed notice of the register from " + from);
+    messages::register_changed known{change->slot, {change->expected, std::move(*change->wanted)}};
+    return on_register_change(known);
+  }
   if (static_cast<frame_kind>(message.kind) != frame_kind::watch_cancel)
     return note_error("a cast of kind " + std::to_string(message.kind) + " from " + from);
   const auto cancel = store::decode_watch_cancel(message.view());
@@ -219,6 +300,28 @@ void store_node::on_cast(const std::string& from, const runtime::wire_message& m
     return note_error("a malformed watch_cancel from " + from);
   if (const auto at = stream_ids_.find({from, cancel->subscription}); at != stream_ids_.end())
     end_stream(at->second);
+}
+
+void store_node::on_replica_messages(const std::string& from, byte_view body) {
+  auto decoded = store::decode_replica_messages(body);
+  if (!decoded)
+    return note_error("malformed replica_messages from " + from);
+  if (!ready_)
+    return;
+  std::map<store::slot_id, messages::shard_input> inputs;
+  for (auto& message : *decoded) {
+    if (message.from.node != from)
+      return note_error(from + " speaks for " + message.from.node);
+    if (holds(message.slot))
+      inputs[message.slot].events.emplace_back(std::move(message));
+  }
+  for (auto& [slot, input] : inputs)
+    send(shards_[slot], std::move(input));
+}
+
+void store_node::on_register_change(messages::register_changed& change) {
+  if (holds(change.slot))
+    to_shard(change.slot, store::register_changed_event{std::move(change.value)});
 }
 
 void store_node::on_peer_down(const std::string& node) {
@@ -233,13 +336,20 @@ void store_node::on_peer_down(const std::string& node) {
 // Answers of the shards.
 
 void store_node::on_output(messages::shard_output& output) {
-  keys_[output.slot] = output.keys;
-  failed_[output.slot] = output.failed;
+  auto& state = states_[output.slot];
+  if (!output.failure.empty() && state.failure.empty())
+    spdlog::error("slot {} is out: {}", output.slot, output.failure);
+  state = {output.keys, output.serving, output.current, output.whole, std::move(output.failure)};
   for (auto& action : output.actions)
     std::visit([&](auto& concrete) { handle(output.slot, concrete); }, action);
 }
 
 void store_node::handle(store::slot_id slot, store::reply_action& action) {
+  if (const auto lease = renewals_.find(action.request); lease != renewals_.end()) {
+    lease->second.ended |= std::ranges::any_of(
+        action.results, [](const auto& result) { return result.code == store::op_code::no_such_lease; });
+    return finish_part(action.request, lease->second);
+  }
   const auto at = batches_.find(action.request);
   if (at == batches_.end())
     return;
@@ -253,11 +363,54 @@ void store_node::handle(store::slot_id slot, store::reply_action& action) {
 }
 
 void store_node::handle(store::slot_id slot, store::refuse_action& action) {
-  if (const auto batch = batches_.find(action.request); batch != batches_.end()) {
-    batch->second.fault = action.why;
-    finish_part(action.request, slot, batch->second);
-  } else if (auto scan = scans_.extract(action.request)) {
-    scan.mapped().promise.deliver(frame(frame_kind::scan_reply, store::scan_reply{unexpected{action.why}}));
+  refuse(action.request, {slot, action.why, {}});
+}
+
+void store_node::handle(store::slot_id slot, store::redirect_action& action) {
+  refuse(action.request, {slot, store_error::unavailable, action.primary.value_or("")});
+}
+
+void store_node::refuse(store::request_id request, store::slot_fault fault) {
+  const auto slot = fault.slot;
+  if (const auto batch = batches_.find(request); batch != batches_.end()) {
+    batch->second.faults.push_back(std::move(fault));
+    finish_part(request, slot, batch->second);
+  } else if (const auto lease = renewals_.find(request); lease != renewals_.end()) {
+    lease->second.slots.erase(slot);
+    finish_part(request, lease->second);
+  } else if (auto scan = scans_.extract(request)) {
+    scan.mapped().promise.deliver(frame(frame_kind::scan_reply, store::scan_reply{unexpected{fault.why}}));
+  }
+}
+
+void store_node::handle(store::slot_id, store::send_action& action) {
+  outgoing_[action.message.to.node].push_back(std::move(action.message));
+  // Behind what other shards have already sent: that makes one frame of it.
+  if (!std::exchange(flush_pending_, true))
+    send(this, flush_atom_v);
+}
+
+void store_node::send_to_replicas() {
+  for (auto& [node, messages] : std::exchange(outgoing_, {})) {
+    std::vector<store::replica_message> group;
+    std::size_t size = 0;
+    const auto send_frame = [&] {
+      // What is lost, replicas send again.
+      (void)runtime::cast(
+          this, transport_, {node, std::string{store_node_name}},
+          runtime::make_message(static_cast<std::uint16_t>(frame_kind::replica_messages), store::encode(group)));
+      group.clear();
+      size = 0;
+    };
+    for (auto& message : messages) {
+      const auto bytes = payload_bytes(message);
+      if (!group.empty() && size + bytes > replica_frame_bytes)
+        send_frame();
+      size += bytes;
+      group.push_back(std::move(message));
+    }
+    if (!group.empty())
+      send_frame();
   }
 }
 
@@ -266,8 +419,8 @@ void store_node::finish_part(store::request_id request, store::slot_id slot, joi
     settings_.meters->record(slot, batch.parts.at(slot).kinds, now() - batch.came);
   if (--batch.open > 0)
     return;
-  auto reply =
-      batch.fault ? batch_refusal(*batch.fault) : frame(frame_kind::batch_reply, store::batch_reply{batch.results});
+  auto reply = frame(frame_kind::batch_reply,
+                     store::node_batch_reply{store::batch_outcome{std::move(batch.results), std::move(batch.faults)}});
   // A batch of reads may ask for more than a frame carries.
   if (reply.view().size() > runtime::max_body_bytes)
     reply = batch_refusal(store_error::too_large);
@@ -294,9 +447,10 @@ void store_node::handle(store::slot_id slot, store::scan_reply_action& action) {
     scan.page.entries.push_back(std::move(row));
   }
   const bool full = scan.page.entries.size() >= scan.request.limit || scan.bytes >= store::limits::scan_page_bytes;
-  const auto next = std::ranges::upper_bound(slots_, slot);
-  if (!action.more && !full && next != slots_.end()) {
-    scan.request.slot = *next;
+  const auto next = static_cast<store::slot_id>(slot + 1);
+  // Order is by slot, whoever has it: on to the next one while this node is its primary, too.
+  if (!action.more && !full && serves(next)) {
+    scan.request.slot = next;
     scan.request.after.clear();
     return walk_on(action.request, scan);
   }
@@ -304,9 +458,9 @@ void store_node::handle(store::slot_id slot, store::scan_reply_action& action) {
     scan.page.more = true;
     scan.page.slot = slot;
     scan.page.after = scan.page.entries.back().key;
-  } else if (next != slots_.end()) {
+  } else if (next < shards_.size()) {
     scan.page.more = true;
-    scan.page.slot = *next;
+    scan.page.slot = next;
   }
   scan.promise.deliver(frame(frame_kind::scan_reply, store::scan_reply{std::move(scan.page)}));
   scans_.erase(at);
@@ -370,27 +524,38 @@ void store_node::flush_streams() {
 
 void store_node::end_stream(store::subscription_id id) {
   const auto at = streams_.find(id);
+  for (const auto slot : at->second.slots)
+    to_shard(slot, store::unsubscribe_event{id});
   stream_ids_.erase({at->second.client, at->second.subscription});
   streams_.erase(at);
   dirty_.erase(id);
-  for (const auto slot : slots_)
-    to_shard(slot, store::unsubscribe_event{id});
 }
 
 void store_node::on_tick() {
   tick_armed_ = false;
+  // A replica that lost touch with its primary has nothing to say; the client misses the stream in the mark below, and
+  // goes to another node.
+  std::vector<store::subscription_id> stale;
+  for (const auto& [id, each] : streams_)
+    if (std::ranges::any_of(each.slots, [this](auto slot) { return !states_[slot].current; }))
+      stale.push_back(id);
+  std::set<std::string> clients;
+  for (const auto id : stale) {
+    clients.insert(streams_.at(id).client);
+    end_stream(id);
+  }
   // What is on its way goes first, so that a mark never names a frame that comes after it.
   flush_streams();
   std::map<std::string, store::watch_progress> marks;
+  for (const auto& client : clients)
+    marks[client];
   for (const auto& [id, each] : streams_)
     marks[each.client].streams.push_back({each.subscription, each.sequence});
   for (const auto& [client, progress] : marks)
     runtime::cast(this, transport_, {client, std::string{store_client_name}},
                   frame(frame_kind::watch_progress, progress));
-  const auto before = leases_.size();
-  for (const auto slot : leases_.expire(now()))
-    to_shard(slot, store::tick_event{now()});
-  counters_.leases_expired += before - leases_.size();
+  // Of the book alone: that an entry's lease is over, its slot decides.
+  (void)leases_.expire(now());
   arm_tick();
 }
 
@@ -400,8 +565,10 @@ void store_node::arm_tick() {
   delayed_send(this, tick_period, runtime::tick_atom_v);
 }
 
-void store_node::to_shard(store::slot_id slot, store::slot_event event) {
-  send(shards_[slot], messages::shard_input{std::move(event)});
+void store_node::to_shard(store::slot_id slot, store::replica_event event) {
+  messages::shard_input input;
+  input.events.push_back(std::move(event));
+  send(shards_[slot], std::move(input));
 }
 
 void store_node::count(const store::batch& operations) {
@@ -419,20 +586,31 @@ store::timestamp store_node::now() const {
 }
 
 void store_node::on_exit() {
-  disk_ = {};
+  log_ = engine_ = register_ = {};
   shards_.clear();
   batches_.clear();
+  renewals_.clear();
   scans_.clear();
 }
 
 runtime::state_entries store_node::state_summary() const {
-  std::size_t keys = 0;
-  for (const auto count : keys_)
-    keys += count;
-  const bool failed = std::ranges::count(failed_, true) > 0;
-  return {{"ready", ready_ && !failed ? "true" : "false"},
-          {"slots", std::to_string(slots_.size())},
-          {"copies", "1"},
+  std::size_t keys = 0, primaries = 0, current = 0, whole = 0, failed = 0;
+  std::string why;
+  for (const auto& slot : states_) {
+    primaries += slot.serving;
+    keys += slot.serving ? slot.keys : 0;
+    current += slot.current;
+    whole += slot.whole;
+    failed += !slot.failure.empty();
+    if (why.empty())
+      why = slot.failure;
+  }
+  return {{"ready", ready_ && failed == 0 ? "true" : "false"},
+          {"slots", std::to_string(primaries)},
+          {"replicas", std::to_string(slots_.size())},
+          {"current", std::to_string(current)},
+          {"whole", std::to_string(whole)},
+          {"copies", std::to_string(std::min(settings_.replicas, settings_.ring->nodes().size()))},
           {"keys", std::to_string(keys)},
           {"watchers", std::to_string(streams_.size())},
           {"leases", std::to_string(leases_.size())},
@@ -444,7 +622,7 @@ runtime::state_entries store_node::state_summary() const {
           {"scans", std::to_string(counters_.scans)},
           {"conflicts", std::to_string(counters_.conflicts)},
           {"leases_expired", std::to_string(counters_.leases_expired)},
-          {"disk", failed ? "failed" : "ok"}};
+          {"disk", failed == 0 ? "ok" : "failed: " + why}};
 }
 
 } // namespace glocal::actors

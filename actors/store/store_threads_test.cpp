@@ -1,6 +1,7 @@
-// The store as a node runs it: threads, a detached disk, RocksDB.
+// The store as a node runs it: threads, detached disks, RocksDB.
 
 #include "actors/store/actor_store.hpp"
+#include "actors/store/process_register.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
 #include "runtime/in_memory_network.hpp"
@@ -57,8 +58,9 @@ private:
 
 /// One process of one store node: starts it over `directory`, lets a worker do one thing, stops everything.
 template <class What>
-int live_once(const std::filesystem::path& directory, What what, runtime::state_entries* disk_state = nullptr) {
-  auto engine = store::open_rocksdb(directory, {"test", slots});
+int live_once(const std::filesystem::path& directory, const std::shared_ptr<process_register::values>& registers,
+              What what, runtime::state_entries* disk_state = nullptr) {
+  auto engine = store::open_rocksdb(directory / "state", {"test", slots});
   REQUIRE(engine);
   runtime::system_config config{{.node = "s1"}};
   caf::actor_system system{config};
@@ -69,7 +71,12 @@ int live_once(const std::filesystem::path& directory, What what, runtime::state_
 
   store_node_settings node_settings;
   node_settings.ring = ring;
-  auto node = system.spawn<store_node>(node_settings, transport, std::shared_ptr<store::engine>{std::move(*engine)});
+  node_settings.config_register = process_register::factory(registers);
+  store_storage storage;
+  storage.engine = std::move(*engine);
+  storage.slot_count = slots;
+  storage.open_log = [directory] { return store::open_log_directory(directory / "log"); };
+  auto node = system.spawn<store_node>(node_settings, transport, storage);
   directory_of_actors->add(std::string{store_node_name}, node);
   store_client_settings client_settings;
   client_settings.ring = ring;
@@ -86,7 +93,7 @@ int live_once(const std::filesystem::path& directory, What what, runtime::state_
     // The disk answers between two messages; asking the node's actors in turn is as good as waiting.
     for (int i = 0; i < 10'000 && disk_state->empty(); ++i) {
       for (const auto& record : config.observatory().snapshot())
-        if (record.kind == "store disk")
+        if (record.kind == "store log")
           *disk_state = record.state;
       std::this_thread::yield();
     }
@@ -104,12 +111,14 @@ int live_once(const std::filesystem::path& directory, What what, runtime::state_
 
 TEST_CASE("what is acknowledged under load is on disk after a restart, with fewer syncs than writes") {
   const store::temporary_directory directory;
+  // One node asks it, one after the other of its lives.
+  const auto registers = std::make_shared<process_register::values>();
   runtime::state_entries disk;
-  CHECK(live_once(directory.path(), caf::put_atom::value, &disk) == writes);
+  CHECK(live_once(directory.path(), registers, caf::put_atom::value, &disk) == writes);
   for (const auto& [name, value] : disk)
     if (name == "syncs") {
       CHECK(std::stoi(value) > 0);
       CHECK(std::stoi(value) < writes);
     }
-  CHECK(live_once(directory.path(), caf::get_atom::value) == writes);
+  CHECK(live_once(directory.path(), registers, caf::get_atom::value) == writes);
 }

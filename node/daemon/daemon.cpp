@@ -2,6 +2,7 @@
 
 #include "actors/mano/mano_actor.hpp"
 #include "actors/store/digest_actor.hpp"
+#include "actors/store/embedded_register.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
 #include "base/hash.hpp"
@@ -127,6 +128,8 @@ struct daemon::parts {
   runtime::transport transport;
   std::shared_ptr<const store::hash_ring> ring;
   std::shared_ptr<store::engine> engine;
+  /// Of the embedded register; null unless it is here.
+  std::shared_ptr<store::engine> register_engine;
   std::shared_ptr<lisp::udp_endpoint> map_server_port;
   lisp::map_server_settings map_server;
   std::shared_ptr<const runtime::tls_context> certificate;
@@ -145,6 +148,8 @@ struct daemon::parts {
 
   /// This node's store client, looked up when an actor is made: it may have been restarted.
   [[nodiscard]] caf::actor client() const { return directory->find(actors::store_client_name); }
+  /// Where the embedded register is.
+  [[nodiscard]] const std::string& register_node() const { return ring->nodes().front().name; }
   /// All that this edge publishes hangs on it; another incarnation has another.
   [[nodiscard]] store::lease_id lease() const { return hash_text(self.name, incarnation) | 1; }
 };
@@ -229,11 +234,17 @@ expected<void, std::string> daemon::parts::start() {
 }
 
 expected<void, std::string> daemon::parts::open_engine() {
-  auto opened = store::open_rocksdb(options.run_dir / (self.name + ".store"),
-                                    {config.name, static_cast<store::slot_id>(config.store.slots)});
+  const store::engine_identity identity{config.name, static_cast<store::slot_id>(config.store.slots)};
+  auto opened = store::open_rocksdb(options.run_dir / (self.name + ".store"), identity);
   if (!opened)
     return unexpected{opened.error().message};
   engine = std::move(*opened);
+  if (self.name == register_node()) {
+    auto beside = store::open_rocksdb(options.run_dir / (self.name + ".store-register"), identity);
+    if (!beside)
+      return unexpected{beside.error().message};
+    register_engine = std::move(*beside);
+  }
   meters = std::make_shared<actors::slot_meters>(config.store.slots);
   return {};
 }
@@ -314,12 +325,24 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
     spec.start = std::move(start);
     children.push_back(std::move(spec));
   };
+  if (register_engine)
+    add(std::string{actors::register_server_name}, [this](caf::local_actor& parent) {
+      return parent.spawn<actors::embedded_register_server, caf::detached>(transport, register_engine,
+                                                                           ring->slot_count());
+    });
   if (self.has(role::store))
     add(std::string{actors::store_node_name}, [this](caf::local_actor& parent) {
       actors::store_node_settings settings;
       settings.ring = ring;
       settings.meters = meters;
-      return parent.spawn<actors::store_node>(settings, transport, engine);
+      settings.config_register = actors::embedded_register(transport, register_node());
+      actors::store_storage storage;
+      storage.engine = engine;
+      storage.slot_count = ring->slot_count();
+      storage.open_log = [directory = options.run_dir / (self.name + ".store-log")] {
+        return store::open_log_directory(directory);
+      };
+      return parent.spawn<actors::store_node>(settings, transport, storage);
     });
   add(std::string{actors::store_client_name}, [this](caf::local_actor& parent) {
     actors::store_client_settings settings;

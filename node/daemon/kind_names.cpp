@@ -22,6 +22,9 @@ std::string kind_name(std::uint16_t kind) {
   case frame_kind::watch_cancel: return "store.watch_cancel";
   case frame_kind::watch_events: return "store.watch_events";
   case frame_kind::watch_progress: return "store.watch_progress";
+  case frame_kind::replica_messages: return "store.replica_messages";
+  case frame_kind::register_request: return "store.register_request";
+  case frame_kind::register_reply: return "store.register_reply";
   }
   switch (kind) {
   case runtime::control_kinds::hello: return "transport.hello";

@@ -3,6 +3,8 @@
 #include "actors/edge/messages.hpp"
 #include "actors/mano/mano_actor.hpp"
 #include "actors/store/digest_actor.hpp"
+#include "actors/store/memory_storage.hpp"
+#include "actors/store/process_register.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
 #include "dataplane/overlay/encapsulation.hpp"
@@ -11,7 +13,6 @@
 #include "node/replay/frame_pool.hpp"
 #include "node/replay/imagined_parts.hpp"
 #include "runtime/simulation.hpp"
-#include "store/memory_engine.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -124,10 +125,11 @@ expected<void, std::string> edge_replay::parts::start() {
     if (name == store_name) {
       actors::store_node_settings settings;
       settings.ring = ring;
-      settings.detached_disk = false;
+      settings.config_register =
+          actors::process_register::factory(std::make_shared<actors::process_register::values>());
       made.directory->add(
           std::string{actors::store_node_name},
-          simulation.own(system.spawn<actors::store_node>(settings, made, std::make_shared<store::memory_engine>())));
+          simulation.own(system.spawn<actors::store_node>(settings, made, actors::memory_disks{}.storage(slots))));
     }
     actors::store_client_settings settings;
     settings.ring = ring;
