@@ -1,5 +1,6 @@
 #include "actors/store/embedded_register.hpp"
 
+#include "actors/store/frames.hpp"
 #include "actors/store/names.hpp"
 #include "base/log.hpp"
 #include "store/replica_codec.hpp"
@@ -19,10 +20,6 @@ constexpr auto row_table = store::table::catalogue;
 const std::string row_key = "view";
 /// Longer than a sync, shorter than a fail-over.
 constexpr std::chrono::milliseconds answer_time{500};
-
-runtime::wire_message frame(frame_kind kind, bytes body) {
-  return runtime::make_message(static_cast<std::uint16_t>(kind), std::move(body));
-}
 
 class remote_register final : public store::config_register {
 public:
@@ -44,7 +41,7 @@ public:
 private:
   void ask(const store::register_request& what, set_callback done) {
     const auto answered = std::make_shared<set_callback>(std::move(done));
-    runtime::request(&owner_, via_, server_, frame(frame_kind::register_request, store::encode(what)), answer_time)
+    runtime::request(&owner_, via_, server_, frame(frame_kind::register_request, what), answer_time)
         .then(
             [answered](const runtime::wire_message& reply) {
               const auto outcome = store::decode_register_reply(reply.view());
@@ -118,15 +115,15 @@ caf::result<runtime::wire_message> embedded_register_server::answer(const runtim
       }
     // Whether it is on the disk is not known any more.
     if (!broken_.empty())
-      return frame(frame_kind::register_reply, store::encode(store::set_outcome{}));
+      return frame(frame_kind::register_reply, store::set_outcome{});
     value = std::move(next);
     ++changes_;
-    const auto notice = frame(frame_kind::register_request,
-                              store::encode(store::register_request{asked->slot, value.version, value.view}));
+    const auto notice =
+        frame(frame_kind::register_request, store::register_request{asked->slot, value.version, value.view});
     for (const auto& node : nodes_)
       (void)runtime::cast(this, transport_, {node, std::string{store_node_name}}, notice);
   }
-  return frame(frame_kind::register_reply, store::encode(outcome));
+  return frame(frame_kind::register_reply, outcome);
 }
 
 runtime::state_entries embedded_register_server::state_summary() const {

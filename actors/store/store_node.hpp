@@ -7,6 +7,8 @@
 // that the ring places here or that its disk has; they live and die with it: when one fails, all end, and the
 // supervisor starts the node's store again from disk. What it tells another node goes in one frame for all slots.
 // Timers: ticks of `tick`, and one a second while there are streams or leases.
+//
+// Files: store_node.cpp; store_node_watches.cpp (streams).
 
 #include "actors/store/messages.hpp"
 #include "actors/store/names.hpp"
