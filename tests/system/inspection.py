@@ -20,7 +20,7 @@ EXPECTED = {
     "dc1": {"edge/dc1/switch", "edge/dc1/vnf/fw-1", "edge/dc1/vnf/fw-2"},
     "dc2": {"edge/dc2/switch", "edge/dc2/vnf/opt-1", "edge/dc2/vnf/opt-2"},
     "inet-edge": {"edge/inet-edge/switch", "edge/inet-edge/service/web"},
-    "store1": {"store", "store/client", "store/digests", "store/disk"},
+    "store1": {"store", "store/client", "store/digests", "store/log", "store/engine", "store/register", "store/embedded-register"},
     "store2": {"store"},
     "store3": {"store"},
 }
