@@ -196,7 +196,8 @@ def check_slot_metrics(report):
     report.check(timed.keys() == answered.keys() and 0.98 * sum(answered.values()) <= sum(timed.values()) <= 1.02 * sum(answered.values()) + 20,
                  "each that was answered is in its slot's histogram", f"{len(timed)} slots, {sum(timed.values()):.0f} operations")
     slowest = total(found["glocal_store_slot_operation_duration_seconds_bucket"], le="2.5") / sum(timed.values())
-    report.check(slowest > 0.9 and len(timed) <= 256, "of which most are short", f"{100 * slowest:.1f} % within 2.5 s")
+    # A slot is counted at each of the three nodes that has answered for it.
+    report.check(slowest > 0.9 and len({slot for _, slot in timed}) <= 256 and len(timed) <= 3 * 256, "of which most are short", f"{100 * slowest:.1f} % within 2.5 s")
 
 
 def check_metrics(report):
