@@ -29,7 +29,8 @@ public:
   /// Puts `element` where `due_ns` is, taking it from where it was.
   void schedule(std::uint32_t element, std::uint64_t due_ns) noexcept {
     cancel(element);
-    const auto tick = std::clamp(due_ns / tick_ns_ + 1, next_tick_, next_tick_ + slots - 1);
+    // Never as far as the slot whose elements expire() is calling for, which has been passed by then.
+    const auto tick = std::clamp(due_ns / tick_ns_ + 1, next_tick_, next_tick_ + slots - 2);
     const auto slot = static_cast<std::uint32_t>(tick % slots);
     links_[element] = {nothing, first_[slot], slot};
     if (first_[slot] != nothing)

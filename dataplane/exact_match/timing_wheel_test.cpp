@@ -44,6 +44,21 @@ TEST_CASE("what is due beyond the horizon is asked about at the horizon") {
   CHECK(due(wheel, tick * (timing_wheel::slots - 1)) == std::vector<std::uint32_t>{0});
 }
 
+TEST_CASE("a wheel that has slept for longer than its horizon asks about each element a few times, not for ever") {
+  timing_wheel wheel{2, tick};
+  wheel.schedule(0, 50);
+  wheel.schedule(1, 60);
+  const std::uint64_t now = tick * 1'000'000; // as at the first flow of a machine that has been up for a while
+  int asked = 0;
+  wheel.expire(now, 1000, [&](std::uint32_t element) {
+    ++asked;
+    wheel.schedule(element, now + tick * 900);
+  });
+  CHECK(asked <= 4);
+  CHECK(wheel.deadline() > now);
+  CHECK(due(wheel, now + tick * 902).size() == 2);
+}
+
 TEST_CASE("work that is left over when the bound is reached comes first the next time") {
   timing_wheel wheel{3, tick};
   for (std::uint32_t i = 0; i < 3; ++i)
