@@ -14,11 +14,6 @@ bool reads_only(const batch& operations) noexcept {
                      [](const auto& op) { return std::holds_alternative<get_op>(op); });
 }
 
-/// Keys that never change while they are there: whoever has one knows its value.
-bool is_write_once(table value) noexcept {
-  return value == table::flows;
-}
-
 op_result read_one(const slot_table& state, const operation& op) {
   const auto* found = state.find(table_of(op), key_of(op));
   return found != nullptr ? op_result{op_code::ok, *found} : op_result{op_code::not_found};

@@ -40,6 +40,12 @@ inline constexpr table last_table = table::subscriptions;
   return value == table::status || value == table::links;
 }
 
+/// Tables whose entries nobody overwrites while they are leased: what is there may be told by any replica, and who lost
+/// a put-if-absent has lost it for good.
+[[nodiscard]] constexpr bool is_write_once(table value) noexcept {
+  return value == table::flows;
+}
+
 using slot_id = std::uint16_t;
 /// Position in a slot's history of changes (its commit index). Grows for ever, also across restarts.
 using revision = std::uint64_t;

@@ -326,10 +326,12 @@ void store_client::later(std::function<void()> what) {
 
 void store_client::finish(item&& one, store::op_result result, std::size_t node) {
   const auto* wanted = wanted_value(one.op);
-  // Our own first attempt won, only its answer was lost.
-  if (one.repeated && wanted != nullptr && result.code == store::op_code::conflict && result.found &&
-      result.found->value == *wanted && result.found->lease == lease_of(one.op))
-    result.code = store::op_code::ok;
+  if (one.repeated && wanted != nullptr && result.code == store::op_code::conflict) {
+    if (result.found && result.found->value == *wanted && result.found->lease == lease_of(one.op))
+      result.code = store::op_code::ok; // our own first attempt won, only its answer was lost
+    else if (!is_write_once(table_of(one.op)))
+      return fail(one, store_error::timeout); // that, too, may have won, and somebody has changed it since
+  }
   if (result.code == store::op_code::no_such_lease && !one.regranted && fresh(lease_of(one.op)))
     return regrant(std::move(one), node);
   one.owner->results[one.place] = std::move(result);

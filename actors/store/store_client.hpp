@@ -7,8 +7,10 @@
 //
 // Register it under store_client_name. Bounded: beyond `max_open_operations` callers get overloaded at once.
 // Retries: a request that may or may not have happened is repeated; a conditional write that then finds exactly its own
-// value reports success. Volatile tables are not retried: their writers repeat themselves anyway, and an old value must
-// not overtake a newer one. Order is kept per caller and store node while nothing is retried.
+// value reports success, and where entries are changed, timeout if it finds another: it may have been there first. A
+// plain put or erase may happen twice so; where that matters, compare and set. Volatile tables are not retried: their
+// writers repeat themselves anyway, and an old value must not overtake a newer one. Order is kept per caller and store
+// node while nothing is retried.
 
 #include "actors/store/client_watches.hpp"
 #include "actors/store/messages.hpp"

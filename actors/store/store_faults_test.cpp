@@ -216,13 +216,20 @@ TEST_CASE_METHOD(fixture, "a conditional write whose answer was lost is repeated
     CHECK(result->ok());
     CHECK(result->found->version > version);
   }
-  SECTION("but another's value is another's") {
-    REQUIRE(op(store::put_op{table::paths, key, "theirs"})->ok());
+  SECTION("but another's value is another's, for good where nobody overwrites") {
+    const auto flow = key_at("s2", table::flows);
+    REQUIRE(op(store::put_op{table::flows, flow, "theirs"})->ok());
     const auto left = lose("s2", "e1", frame_kind::batch_reply, 1);
-    const auto result = op(store::put_if_absent_op{table::paths, key, "mine"});
+    const auto result = op(store::put_if_absent_op{table::flows, flow, "mine"});
     CHECK(*left == 0);
     CHECK(result->code == op_code::conflict);
     CHECK(result->found->value == "theirs");
+  }
+  SECTION("where entries change, another's value does not say that ours was never there") {
+    REQUIRE(op(store::put_op{table::paths, key, "theirs"})->ok());
+    const auto left = lose("s2", "e1", frame_kind::batch_reply, 1);
+    CHECK(op(store::put_if_absent_op{table::paths, key, "mine"}).error() == store_error::timeout);
+    CHECK(*left == 0);
   }
 }
 
