@@ -102,8 +102,15 @@ void replica::propose_view(slot_view wanted) {
   out_.emplace_back(set_register_action{change_->expected, change_->wanted});
 }
 
+/// Told by a hint or a read before the register's answer, which is on its way and says more: that it was done.
+bool replica::is_own_change(const register_value& value) const {
+  return setting_ && change_ && value.view == change_->wanted && value.version > change_->expected;
+}
+
 void replica::on(register_read_event& event) {
   reading_ = false;
+  if (event.value && is_own_change(*event.value))
+    return;
   if (event.value)
     learn(*event.value);
   else if (role_ == replica_role::primary && !holds(rule::register_outage_serves))
@@ -111,7 +118,8 @@ void replica::on(register_read_event& event) {
 }
 
 void replica::on(register_changed_event& event) {
-  if (role_ != replica_role::waiting) // a hint may be old; the first view must be a linearizable read
+  if (role_ != replica_role::waiting &&
+      !is_own_change(event.value)) // a hint may be old; the first view must be a linearizable read
     learn(event.value);
 }
 

@@ -102,6 +102,7 @@ private:
   void on(register_changed_event& event);
   void on(placement_event& event);
   void on(replica_message& message);
+  [[nodiscard]] bool is_own_change(const register_value& value) const;
   void learn(const register_value& value);
   void enter_epoch(epoch_number epoch, const member& leader);
   void step_down();

@@ -84,6 +84,8 @@ public:
   std::uint32_t restart_at_part = 0;
   /// Nodes whose disk does not answer, or that nobody hears.
   std::vector<node_name> slow, silent;
+  /// Everybody, the writer too, hears of a change of the register before its writer has the answer.
+  bool hints_overtake = false;
 
 private:
   void written(const node_name& by, std::uint64_t write) {
@@ -117,8 +119,12 @@ private:
     todo_.emplace_back([] {});
   }
   void carry_out(const node_name& by, set_register_action& action) {
-    config.compare_and_set(0, action.expected, action.wanted,
-                           [this, by](auto outcome) { feed(by, register_set_event{outcome}); });
+    config.compare_and_set(0, action.expected, action.wanted, [this, by](auto outcome) {
+      if (hints_overtake && outcome.what == set_outcome::kind::done)
+        for (const auto& [name, each] : replicas)
+          feed(name, register_changed_event{outcome.now});
+      feed(by, register_set_event{outcome});
+    });
     todo_.emplace_back([] {});
   }
   void carry_out(const node_name&, redirect_action& action) { redirects[action.request] = action.primary; }
@@ -179,6 +185,17 @@ TEST_CASE("the first owner starts a slot and the others join it") {
   CHECK(subject->primary() == "b");
   CHECK(subject->replicas.at("a")->known_view().has_value());
   CHECK(subject->replicas.at("b")->known_view()->view.members.size() == 3);
+}
+
+TEST_CASE("a change of the register that is heard of before its answer makes a primary all the same") {
+  group subject{3};
+  subject.hints_overtake = true;
+  subject.place({"a", "b", "c"});
+  subject.run(2s);
+  REQUIRE(subject.primary() == "a");
+  const auto& view = *subject.replicas.at("a")->known_view();
+  CHECK(view.view.epoch == 1);
+  CHECK(view.view.members.size() == 3);
 }
 
 TEST_CASE("a lone replica reads but refuses writes, unless its cluster says that one is enough") {
