@@ -25,7 +25,8 @@ public:
 
   /// @param done called when it is durable, or with false when the disk refuses it.
   void submit(write what, std::function<void(bool)> done) {
-    if (broken || full)
+    refusing_ |= broken || full;
+    if (refusing_)
       return time_.after(duration{500}, [done = std::move(done)] { done(false); });
     queue_.push_back({std::move(what), std::move(done)});
     sync();
@@ -43,7 +44,7 @@ public:
         apply(*torn, durable_);
       }
     queue_.clear();
-    syncing_ = false;
+    syncing_ = refusing_ = false;
   }
   void wipe() {
     lost_.push_back(durable_); // not what a crash might have left of the rest: nobody was promised that
@@ -85,7 +86,7 @@ private:
         return;
       syncing_ = false;
       // What follows a write that failed is worth nothing: recovery ends at the gap.
-      const bool refuses = broken || full;
+      const bool refuses = refusing_ |= broken || full;
       const auto ends = refuses ? queue_.size() : group;
       for (std::size_t i = 0; i < ends && life == life_; ++i) {
         auto first = std::move(queue_.front());
@@ -121,6 +122,9 @@ private:
   std::vector<store::recovered_slot> lost_;
   std::deque<waiting> queue_;
   bool syncing_ = false;
+  /// It has refused a write: it takes none until the process is started again, as store/segment_log does. Room that
+  /// comes back before the process heard of it would else leave a gap.
+  bool refusing_ = false;
   std::uint64_t life_ = 0;
 };
 
