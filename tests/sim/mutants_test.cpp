@@ -26,7 +26,7 @@ const row rows[] = {
     {rule::every_member_commits, "1: commits with a majority", "mixed", 16, 300},
     {rule::checked_prefix, "1: a backup acknowledges what it has not checked", "mixed", 34, 300},
     {rule::durable_before_ack, "1: a backup acknowledges before it is durable", "mixed", 1, 300},
-    {rule::snapshot_keeps_log, "1: a snapshot takes back what was acknowledged", "full_disk", 3255, 300},
+    {rule::snapshot_keeps_log, "1: a snapshot takes back what was acknowledged", "full_disk", 18071, 300},
     {rule::min_isr, "2: a lone member acknowledges", "mixed", 1, 300},
     {rule::member_takes_over, "3: a learner takes over", "mixed", 1, 300},
     {rule::next_epoch, "3: a takeover keeps the epoch", "mixed", 1, 300},
