@@ -57,7 +57,10 @@ def check_escalation(report):
     former = status(VICTIM)["pid"]
 
     def running():
-        return next((one["id"] for one in glocal_json("actors", "ls", "--node", VICTIM)["actors"] if one["name"] == FRAGILE), None)
+        # Exit 5: the node has just given up.
+        shown = glocal("actors", "ls", "--node", VICTIM, "-o", "json", check=False)
+        actors = json.loads(shown.stdout)["actors"] if shown.returncode == 0 else []
+        return next((one["id"] for one in actors if one["name"] == FRAGILE), None)
 
     for _ in range(RESTARTS_ALLOWED + 1):
         before = running()
