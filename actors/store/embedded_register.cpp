@@ -63,17 +63,23 @@ embedded_register_server::embedded_register_server(caf::actor_config& config, ru
       transport_{std::move(transport)}, engine_{std::move(engine)}, slot_count_{slot_count} {}
 
 caf::behavior embedded_register_server::make_behavior() {
+  const auto refuse = [this](const std::string& why) -> caf::behavior {
+    spdlog::critical("the embedded register can't start: {}", why);
+    quit(caf::make_error(caf::sec::runtime_error, why));
+    return {};
+  };
   for (store::slot_id slot = 0; slot < slot_count_; ++slot) {
     const auto image = engine_->load(slot);
-    if (!image) {
-      spdlog::critical("the embedded register can't start: {}", image.error().message);
-      quit(caf::make_error(caf::sec::runtime_error, image.error().message));
-      return {};
+    if (!image)
+      return refuse(image.error().message);
+    for (const auto& row : image->entries) {
+      auto saved =
+          store::decode_register_reply({reinterpret_cast<const std::byte*>(row.value.data()), row.value.size()});
+      // As if it was never set, the slot would begin anew beside the one there is.
+      if (!saved)
+        return refuse("who holds slot " + std::to_string(slot) + " can't be read");
+      values_[slot] = std::move(saved->now);
     }
-    for (const auto& row : image->entries)
-      if (const auto saved =
-              store::decode_register_reply({reinterpret_cast<const std::byte*>(row.value.data()), row.value.size()}))
-        values_[slot] = saved->now;
   }
   return {
       [this](runtime::wire_request_atom, const std::string& from, const runtime::wire_message& message) {

@@ -473,14 +473,14 @@ void store_client::lease_round(const std::shared_ptr<lease_call>& lease) {
     ask(
         node, frame_kind::lease_request,
         store::encode(store::lease_request{lease->asked.id, lease->ttl, lease->action}), lease->deadline,
-        [this, lease, node](const runtime::wire_message& reply) { land(lease, node, reply); },
+        [this, lease](const runtime::wire_message& reply) { land(lease, reply); },
         [this, lease](store_error why, bool) {
           lease->fault = why;
           end_round(lease);
         });
 }
 
-void store_client::land(const std::shared_ptr<lease_call>& lease, std::size_t, const runtime::wire_message& reply) {
+void store_client::land(const std::shared_ptr<lease_call>& lease, const runtime::wire_message& reply) {
   const auto answered = store::decode_lease_reply(reply.view());
   if (!answered) {
     lease->fault = store_error::invalid;

@@ -121,7 +121,7 @@ private:
 
   caf::response_promise lease(const store_messages::lease& request);
   void lease_round(const std::shared_ptr<lease_call>& lease);
-  void land(const std::shared_ptr<lease_call>& lease, std::size_t node, const runtime::wire_message& reply);
+  void land(const std::shared_ptr<lease_call>& lease, const runtime::wire_message& reply);
   void end_round(const std::shared_ptr<lease_call>& lease);
   void settle(lease_call& lease);
   void regrant(item&& one, std::size_t node);

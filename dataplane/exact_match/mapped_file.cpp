@@ -11,15 +11,6 @@
 
 namespace glocal::dataplane {
 
-std::string_view to_string(file_error error) noexcept {
-  switch (error) {
-  case file_error::unusable: return "can't be opened and mapped";
-  case file_error::in_use: return "is in use by another process";
-  case file_error::no_space: return "has no space";
-  }
-  return "unknown";
-}
-
 expected<mapped_file, file_error> mapped_file::open(const std::string& path, std::size_t bytes) {
   mapped_file out;
   out.descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

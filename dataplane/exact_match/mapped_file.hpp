@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace glocal::dataplane {
 
@@ -21,7 +20,6 @@ enum class file_error : std::uint8_t {
   in_use,
   no_space
 };
-[[nodiscard]] std::string_view to_string(file_error error) noexcept;
 
 class mapped_file {
 public:

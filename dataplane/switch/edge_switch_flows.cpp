@@ -197,7 +197,7 @@ void edge_switch::install_by_eid(arrival& in) noexcept {
 }
 
 /// Ends the flow, and tells the agent if it owns it. While there is no room to tell, the flow stays without entries and
-/// the sweep tries again: an end that is never told would leave its record in the store.
+/// it is tried again every tick: an end that is never told would leave its record in the store.
 void edge_switch::end_flow(std::uint32_t index, removal why) noexcept {
   const auto& flow = flows_[index];
   auto& identity = flows_.about(index);

@@ -52,6 +52,8 @@ std::uint64_t seed_of_run() {
 
 /// Where the writer, which is this program again, finds its file.
 constexpr const char* file_variable = "GLOCAL_FLOW_FILE";
+/// What it says every 64 records, in the midst of writing.
+constexpr const char* progress = "writing";
 
 } // namespace
 
@@ -69,8 +71,8 @@ TEST_CASE("the writer", "[.writer]") {
       file.write_flow(index, flow_of(number), flow::kind::on_path, static_cast<std::uint16_t>(number % 512));
     if (random() % 4 == 0)
       file.write_path(static_cast<std::uint32_t>(random() % paths), path_of(number), 1);
-    if (i == 100) {
-      std::puts("started");
+    if (i % 64 == 63) {
+      std::puts(progress);
       std::fflush(stdout);
     }
   }
@@ -88,9 +90,10 @@ TEST_CASE("no torn record is read from the flow file of a writer that was killed
     ::setenv("GLOCAL_SEED", std::to_string(random()).c_str(), 1);
     {
       test::child_process writer{test::this_program, {"[.writer]"}};
-      while (writer.read_line() != "started") // Catch's greeting
-        ;
-      ::usleep(static_cast<unsigned>(random() % 300)); // any moment will do: it says where, not whether
+      // It goes on writing while its word is on the way: where it is killed, nobody chooses.
+      for (auto words = 1 + random() % 32; words > 0;)
+        if (writer.read_line() == progress) // else Catch's greeting
+          --words;
       writer.kill();
     }
 
