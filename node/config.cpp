@@ -101,6 +101,27 @@ std::vector<const node_config*> cluster_config::nodes_with(role wanted) const {
   return out;
 }
 
+std::size_t cluster_config::replica_count() const {
+  return std::min<std::size_t>(store.wanted_replicas.value_or(3), nodes_with(role::store).size());
+}
+
+std::vector<const node_config*> cluster_config::etcd_hosts() const {
+  if (store.where != store_register::etcd_local)
+    return {};
+  auto out = nodes_with(role::store);
+  out.resize(out.size() >= 3 ? 3 : std::min<std::size_t>(out.size(), 1));
+  return out;
+}
+
+std::vector<std::string> cluster_config::etcd_endpoints() const {
+  if (store.where == store_register::etcd)
+    return store.etcd_endpoints;
+  std::vector<std::string> out;
+  for (const auto* host : etcd_hosts())
+    out.push_back("http://" + to_string(endpoint{host->control.address, etcd_client_port}));
+  return out;
+}
+
 std::vector<const model::vnf_instance*> cluster_config::instances_at(std::string_view node) const {
   std::vector<const model::vnf_instance*> out;
   for (const auto& instance : instances)

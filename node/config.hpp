@@ -132,10 +132,28 @@ struct flow_settings {
 /// How lcores wait for packets: block when idle, or spin.
 enum class poll_mode : std::uint8_t { adaptive, busy };
 
+/// Where it is written who is a slot's primary and who its members are.
+enum class store_register : std::uint8_t {
+  /// At the first store node.
+  embedded,
+  /// In an etcd that `glocal up` starts: see etcd_hosts().
+  etcd_local,
+  /// In one that is there already.
+  etcd
+};
+
 struct store_settings {
   std::uint32_t slots = 256;
   std::chrono::milliseconds lease_ttl{10'000};
+  /// Copies of each slot, if the file says so; replica_count() is what there will be.
+  std::optional<std::uint32_t> wanted_replicas;
+  store_register where = store_register::embedded;
+  /// Of `etcd`, as `http://10.0.0.1:2379`.
+  std::vector<std::string> etcd_endpoints;
 };
+
+/// Where the etcds of `etcd_local` listen, at their nodes' control addresses.
+inline constexpr std::uint16_t etcd_client_port = 2379, etcd_peer_port = 2380;
 
 /// Whether nodes speak TLS to each other.
 enum class tls_mode : std::uint8_t {
@@ -208,6 +226,13 @@ struct cluster_config {
   [[nodiscard]] const model::vnf_instance* find_instance(std::string_view instance) const noexcept;
   [[nodiscard]] std::vector<const node_config*> nodes_with(role wanted) const;
   [[nodiscard]] std::vector<const model::vnf_instance*> instances_at(std::string_view node) const;
+  /// Copies of each slot: as many as the file wants, 3 if it says nothing, and no more than there are store nodes.
+  [[nodiscard]] std::size_t replica_count() const;
+  /// Store nodes that get a member of the local etcd: the first three, which survive a loss of one, else the first.
+  /// Empty unless the register is `etcd_local`.
+  [[nodiscard]] std::vector<const node_config*> etcd_hosts() const;
+  /// Of the register's etcd, local or not; empty when the register is embedded.
+  [[nodiscard]] std::vector<std::string> etcd_endpoints() const;
   /// Whether nodes speak TLS to each other. By the file alone, so that all nodes come to the same answer: `auto` is on
   /// as soon as any node uses a device of a real machine.
   [[nodiscard]] bool uses_tls() const noexcept;

@@ -1,6 +1,7 @@
 // Second pass over a cluster file: what the values mean to each other.
 #include "node/config_lisp.hpp"
 #include "node/config_report.hpp"
+#include "node/config_store.hpp"
 
 #include <algorithm>
 #include <map>
@@ -34,6 +35,7 @@ public:
     check_attachments();
     check_instances();
     check_services();
+    check_store(config_, report_);
     check_lisp(config_, report_);
   }
 

@@ -13,7 +13,7 @@ management: 10.255.0.0/24
 underlay: {mtu: 1700, routers: [n, s], links: [{between: [n, s], subnet: 172.16.9.0/30}]}
 flow: {idle_timeout: 60s, closed_linger: 30s, capacity: 65536, hold_timeout: 2s}
 poll: adaptive
-store: {slots: 256, lease_ttl: 10s}
+store: {slots: 256, lease_ttl: 10s, replicas: 1, register: {etcd: ["http://10.0.0.1:2379"]}}
 security: {tls: on, certificates: tls}
 nodes:
 - name: w

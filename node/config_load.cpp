@@ -2,6 +2,7 @@
 #include "node/config_lisp.hpp"
 #include "node/config_policy.hpp"
 #include "node/config_report.hpp"
+#include "node/config_store.hpp"
 #include "node/yaml_reader.hpp"
 
 #include <cerrno>
@@ -42,7 +43,7 @@ public:
     with(root, "poll", [&](auto& v) {
       choice<poll_mode>(v, {{"adaptive", poll_mode::adaptive}, {"busy", poll_mode::busy}}, out.poll);
     });
-    with(root, "store", [&](auto& v) { store(v, out.store); });
+    with(root, "store", [&](auto& v) { read_store(tree_, report_, v, out.store); });
     with(root, "security", [&](auto& v) { security(v, out.security); });
     with(root, "lisp", [&](auto& v) { read_lisp(tree_, report_, v, directory_, out.lisp); });
     with(root, "nodes", [&](auto& v) {
@@ -100,13 +101,6 @@ private:
     with(v, "closed_linger", [&](auto& e) { duration(e, "closed_linger", 100ms, 1h, out.closed_linger); });
     with(v, "capacity", [&](auto& e) { number(e, "capacity", 16, 1u << 24, out.capacity); });
     with(v, "hold_timeout", [&](auto& e) { duration(e, "hold_timeout", 10ms, 60s, out.hold_timeout); });
-  }
-
-  void store(const value& v, store_settings& out) {
-    if (!keys(v, "store", {"slots", "lease_ttl"}, {}))
-      return;
-    with(v, "slots", [&](auto& e) { number(e, "slots", 1, 65'536, out.slots); });
-    with(v, "lease_ttl", [&](auto& e) { duration(e, "lease_ttl", 1s, 1h, out.lease_ttl); });
   }
 
   void security(const value& v, security_settings& out) {

@@ -214,6 +214,18 @@ expected<std::string, process_error> run_checked(const command& what) {
                     shown(what.argv) + ": status " + std::to_string(done->status) + (said.empty() ? "" : ": " + said)}};
 }
 
+bool in_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::string_view rest = path == nullptr ? "" : path;
+  while (!rest.empty()) {
+    const auto colon = std::min(rest.find(':'), rest.size());
+    if (::access((std::string{rest.substr(0, colon)} + "/" + program).c_str(), X_OK) == 0)
+      return true;
+    rest.remove_prefix(std::min(colon + 1, rest.size()));
+  }
+  return false;
+}
+
 std::string shown(const std::vector<std::string>& argv) {
   constexpr std::size_t longest = 400;
   std::string out;

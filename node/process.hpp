@@ -53,6 +53,9 @@ struct process_error {
 /// The same, a failing status also being an error: the message then carries the command and what it said.
 [[nodiscard]] expected<std::string, process_error> run_checked(const command& what);
 
+/// Whether PATH has such a program.
+[[nodiscard]] bool in_path(const std::string& program);
+
 /// The command as one would type it.
 [[nodiscard]] std::string shown(const std::vector<std::string>& argv);
 

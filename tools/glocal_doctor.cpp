@@ -2,6 +2,7 @@
 
 #include "dataplane/classify/huge_memory.hpp"
 #include "node/credentials.hpp"
+#include "node/launcher/local_etcd.hpp"
 #include "node/launcher/sandbox.hpp"
 #include "node/offloads.hpp"
 #include "tools/glocal_clusters.hpp"
@@ -115,23 +116,20 @@ private:
   void tools() {
     std::string missing;
     for (const auto* tool : {"ip", "nsenter", "setsid", "ethtool", "nft", "sysctl"})
-      if (!in_path(tool))
+      if (!node::in_path(tool))
         missing += (missing.empty() ? "" : ", ") + std::string{tool};
     found_.push_back({"tools", missing.empty(), false,
                       missing.empty() ? "ip nsenter setsid ethtool nft sysctl"
                                       : "missing: " + missing + "; scripts/setup installs them"});
-  }
-
-  static bool in_path(const std::string& tool) {
-    const char* path = std::getenv("PATH");
-    std::string_view rest = path == nullptr ? "" : path;
-    while (!rest.empty()) {
-      const auto colon = std::min(rest.find(':'), rest.size());
-      if (::access((std::string{rest.substr(0, colon)} + "/" + tool).c_str(), X_OK) == 0)
-        return true;
-      rest.remove_prefix(std::min(colon + 1, rest.size()));
-    }
-    return false;
+    std::string absent;
+    for (const auto program : {node::etcd_program, node::health_program})
+      if (!node::in_path(std::string{program}))
+        absent += (absent.empty() ? "" : ", ") + std::string{program};
+    found_.push_back({"etcd", absent.empty(), true,
+                      absent.empty()
+                          ? "for 'register: {etcd: local}'"
+                          : "missing: " + absent + "; only clusters with 'register: {etcd: local}' need it; package " +
+                                std::string{node::etcd_package}});
   }
 
   void kernel() {

@@ -45,6 +45,13 @@ std::string peers_up(const json& peers) {
   return std::to_string(up) + "/" + std::to_string(peers.size()) + (suspects.empty() ? "" : ", silent:" + suspects);
 }
 
+/// Where fail-overs are decided, and whether that answers.
+std::string register_cell(const json& store_register) {
+  if (!store_register.is_object())
+    return "-";
+  return cell(at(store_register, {"what"})) + (at(store_register, {"answers"}) == false ? " (no answer)" : "");
+}
+
 /// Of the peers that are connected: whether their connections are encrypted.
 std::string encrypted(const json& peers) {
   std::size_t up = 0, sealed = 0;
@@ -68,7 +75,7 @@ void print_status(const node::cluster_state& state, const std::vector<answer>& a
   table nodes{{"NODE", "ROLES", "READY", "PID", "UPTIME", "PEERS UP", "TLS"}};
   table edges{{"EDGE", "FLOWS", "PACKET-INS", "EXACT HITS", "HELD", "SET-UP p50/p99 us", "DROPS"}};
   table instances{{"INSTANCE", "CLASS", "EDGE", "HEALTHY", "FLOWS", "PACKETS"}};
-  table stores{{"STORE", "SLOTS", "COPIES", "KEYS", "WATCHERS", "OPERATIONS"}};
+  table stores{{"STORE", "SLOTS", "COPIES", "KEYS", "WATCHERS", "REGISTER", "OPERATIONS"}};
   table manos{{"MANO", "STATE", "SERVICES", "INSTANCES"}};
   table map_servers{{"LISP", "MAPPINGS", "SUBSCRIPTIONS", "MAP-REQUESTS", "MAP-REGISTERS"}};
   for (const auto& one : answers) {
@@ -97,7 +104,8 @@ void print_status(const node::cluster_state& state, const std::vector<answer>& a
     }
     if (const auto& store = at(body, {"store"}); store.is_object())
       stores.add({one.node, cell(at(store, {"slots"})), cell(at(store, {"copies"})), cell(at(store, {"keys"})),
-                  cell(at(store, {"watchers"})), sum_with_parts(at(store, {"operations"}))});
+                  cell(at(store, {"watchers"})), register_cell(at(store, {"register"})),
+                  sum_with_parts(at(store, {"operations"}))});
     if (const auto& mano = at(body, {"mano"}); mano.is_object())
       manos.add({one.node, cell(at(mano, {"state"})), cell(at(mano, {"services"})), cell(at(mano, {"instances"}))});
     if (const auto& lisp = at(body, {"lisp"}); lisp.is_object())

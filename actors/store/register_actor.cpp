@@ -21,6 +21,7 @@ caf::behavior register_actor::make_behavior() {
         register_->get(request.slot, [this, shard = caf::actor_cast<caf::actor>(current_sender())](
                                          std::optional<store::register_value> value) {
           unreachable_ += !value;
+          answers_ = value.has_value();
           send(shard, messages::register_answer{std::move(value)});
         });
       },
@@ -44,11 +45,9 @@ void register_actor::on_exit() {
 }
 
 runtime::state_entries register_actor::state_summary() const {
-  return {{"reads", std::to_string(reads_)},
-          {"sets", std::to_string(sets_)},
-          {"conflicts", std::to_string(conflicts_)},
-          {"unknown", std::to_string(unknown_)},
-          {"unreachable", std::to_string(unreachable_)}};
+  return {{"answers", answers_ ? "true" : "false"}, {"reads", std::to_string(reads_)},
+          {"sets", std::to_string(sets_)},          {"conflicts", std::to_string(conflicts_)},
+          {"unknown", std::to_string(unknown_)},    {"unreachable", std::to_string(unreachable_)}};
 }
 
 } // namespace glocal::actors

@@ -28,6 +28,8 @@ private:
   register_factory make_;
   caf::actor node_;
   std::unique_ptr<store::config_register> register_;
+  /// The last read was answered.
+  bool answers_ = false;
   std::uint64_t reads_ = 0, sets_ = 0, conflicts_ = 0, unknown_ = 0, unreachable_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include "actors/mano/mano_actor.hpp"
 #include "actors/store/digest_actor.hpp"
 #include "actors/store/embedded_register.hpp"
+#include "actors/store/etcd_registers.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
 #include "base/hash.hpp"
@@ -26,6 +27,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <limits>
 #include <random>
 
@@ -130,6 +132,8 @@ struct daemon::parts {
   std::shared_ptr<store::engine> engine;
   /// Of the embedded register; null unless it is here.
   std::shared_ptr<store::engine> register_engine;
+  /// Of a register in etcd; null without one.
+  std::shared_ptr<store::etcd_client> etcd;
   std::shared_ptr<lisp::udp_endpoint> map_server_port;
   lisp::map_server_settings map_server;
   std::shared_ptr<const runtime::tls_context> certificate;
@@ -142,6 +146,7 @@ struct daemon::parts {
   [[nodiscard]] expected<void, std::string> start_transport();
   [[nodiscard]] expected<void, std::string> start_lcore();
   [[nodiscard]] expected<void, std::string> open_engine();
+  [[nodiscard]] expected<void, std::string> open_register();
   [[nodiscard]] expected<void, std::string> open_map_server();
   void start_actors();
   [[nodiscard]] std::vector<runtime::child_spec> node_children();
@@ -150,6 +155,8 @@ struct daemon::parts {
   [[nodiscard]] caf::actor client() const { return directory->find(actors::store_client_name); }
   /// Where the embedded register is.
   [[nodiscard]] const std::string& register_node() const { return ring->nodes().front().name; }
+  /// For people.
+  [[nodiscard]] std::string register_text() const;
   /// All that this edge publishes hangs on it; another incarnation has another.
   [[nodiscard]] store::lease_id lease() const { return hash_text(self.name, incarnation) | 1; }
 };
@@ -221,6 +228,7 @@ expected<void, std::string> daemon::parts::start() {
     sources.paths = accounts;
   }
   sources.slots = meters;
+  sources.store_register = register_text();
   const auto* counters = sources.counters;
   auto handlers = make_api(*system, transport, std::move(sources));
   add_packet_trace(handlers, *system, {config, self, directory, traces, counters});
@@ -239,14 +247,47 @@ expected<void, std::string> daemon::parts::open_engine() {
   if (!opened)
     return unexpected{opened.error().message};
   engine = std::move(*opened);
-  if (self.name == register_node()) {
-    auto beside = store::open_rocksdb(options.run_dir / (self.name + ".store-register"), identity);
-    if (!beside)
-      return unexpected{beside.error().message};
-    register_engine = std::move(*beside);
-  }
   meters = std::make_shared<actors::slot_meters>(config.store.slots);
+  return open_register();
+}
+
+/// A register that begins empty beside slots that do not would make a primary of who has nothing: what the first start
+/// chose, stays.
+expected<void, std::string> daemon::parts::open_register() {
+  const auto embedded = options.run_dir / (self.name + ".store-register");
+  const auto elsewhere = options.run_dir / (self.name + ".store-register-in-etcd");
+  const bool wants_etcd = config.store.where != store_register::embedded;
+  const auto& other = wants_etcd ? embedded : elsewhere;
+  std::error_code failure;
+  if (std::filesystem::exists(other, failure))
+    return unexpected{
+        other.string() + ": the register of this node's slots " +
+        (wants_etcd ? "is embedded, and the cluster file wants it in etcd"
+                    : "is in etcd, and the cluster file wants it embedded") +
+        "; it can't move: write 'register' as it was, or begin with empty directories on all store nodes"};
+  if (wants_etcd) {
+    std::ofstream mark{elsewhere};
+    if (!(mark << "The register of this node's slots is in etcd.\n") || !mark.flush())
+      return unexpected{elsewhere.string() + ": can't be written"};
+    etcd = std::make_shared<store::etcd_client>(store::etcd_settings{config.etcd_endpoints()});
+    return {};
+  }
+  if (self.name != register_node())
+    return {};
+  auto opened = store::open_rocksdb(embedded, {config.name, static_cast<store::slot_id>(config.store.slots)});
+  if (!opened)
+    return unexpected{opened.error().message};
+  register_engine = std::move(*opened);
   return {};
+}
+
+std::string daemon::parts::register_text() const {
+  if (!etcd)
+    return "embedded at " + register_node();
+  std::string out;
+  for (const auto& endpoint : config.etcd_endpoints())
+    out += (out.empty() ? "etcd at " : ", ") + endpoint;
+  return out;
 }
 
 expected<void, std::string> daemon::parts::open_map_server() {
@@ -335,7 +376,9 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
       actors::store_node_settings settings;
       settings.ring = ring;
       settings.meters = meters;
-      settings.config_register = actors::embedded_register(transport, register_node());
+      settings.replicas = config.replica_count();
+      settings.config_register =
+          etcd ? actors::register_in_etcd(etcd, config.name) : actors::embedded_register(transport, register_node());
       actors::store_storage storage;
       storage.engine = engine;
       storage.slot_count = ring->slot_count();
@@ -347,6 +390,7 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
   add(std::string{actors::store_client_name}, [this](caf::local_actor& parent) {
     actors::store_client_settings settings;
     settings.ring = ring;
+    settings.replicas = config.replica_count();
     return parent.spawn<actors::store_client>(settings, transport);
   });
   add(std::string{store_view_name}, [this](caf::local_actor& parent) { return parent.spawn<store_view>(client()); });

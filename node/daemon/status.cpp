@@ -134,13 +134,20 @@ json edge_status(const status_sources& sources, const std::vector<actor_record>&
   return out;
 }
 
-json store_status(const actor_record& node) {
+json store_status(const actor_record& node, const std::string& where, const std::vector<actor_record>& records) {
   json operations = json::object();
   for (const auto* kind : {"gets", "puts", "puts_if_absent", "compare_and_sets", "erases", "scans"})
     operations[kind] = number_of(node, kind);
-  return {{"slots", number_of(node, "slots")}, {"copies", number_of(node, "copies")},
-          {"keys", number_of(node, "keys")},   {"watchers", number_of(node, "watchers")},
-          {"operations", operations},          {"ready", is_ready(node)}};
+  // Without it everything goes on but fail-over.
+  const auto ways = of_kind(records, "store register");
+  const bool answers = std::ranges::all_of(ways, [](const auto* way) { return state_of(*way, "answers") == "true"; });
+  return {{"slots", number_of(node, "slots")},
+          {"copies", number_of(node, "copies")},
+          {"keys", number_of(node, "keys")},
+          {"watchers", number_of(node, "watchers")},
+          {"operations", operations},
+          {"register", {{"what", where}, {"answers", answers}}},
+          {"ready", is_ready(node)}};
 }
 
 json mano_status(const actor_record& mano) {
@@ -185,7 +192,7 @@ json node_status(const status_sources& sources, const std::vector<actor_record>&
     ready &= out["edge"]["ready"].get<bool>();
   }
   for (const auto* node : of_kind(records, "store node")) {
-    out["store"] = store_status(*node);
+    out["store"] = store_status(*node, sources.store_register, records);
     ready &= is_ready(*node);
   }
   for (const auto* mano : of_kind(records, "mano")) {

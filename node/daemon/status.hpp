@@ -42,6 +42,8 @@ struct status_sources {
   std::shared_ptr<const actors::path_accounts> paths{};
   /// Null on nodes that are no store.
   std::shared_ptr<const actors::slot_meters> slots{};
+  /// What and where the store's register is, for people; of store nodes.
+  std::string store_register{};
 };
 
 /// Living actors, their state summaries renewed. Waits at most `patience` for actors that are busy.

@@ -2,7 +2,8 @@
 // What is recorded of a cluster that runs on this machine, and where: RUN/CLUSTER/state.json.
 //
 //   RUN           $GLOCAL_RUN_DIR, else /tmp/glocal-UID; ours, 0700
-//   RUN/CLUSTER   state.json · NODE.sock (control API) · NODE.log · tls/ (certificates) · what the nodes keep
+//   RUN/CLUSTER   state.json · NODE.sock (control API) · NODE.log · tls/ (certificates) · NODE.etcd and NODE.etcd.log
+//                 (the local etcd) · what the nodes keep
 //
 // Invariants: a holder is recorded before it does anything, with its start time and the boot it belongs to, so a
 // recycled pid is never taken for it. Whoever changes a cluster holds the lock on its directory. A run directory that

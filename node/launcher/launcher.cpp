@@ -2,6 +2,7 @@
 
 #include "node/credentials.hpp"
 #include "node/drivers/netns_driver.hpp"
+#include "node/launcher/local_etcd.hpp"
 #include "node/launcher/node_client.hpp"
 #include "node/launcher/topology.hpp"
 
@@ -122,6 +123,8 @@ public:
       return done;
     if (auto done = make_certificates(); !done)
       return done;
+    if (auto done = start_etcd(); !done)
+      return done;
     if (auto done = start_nodes(); !done)
       return done;
     if (auto done = wait_until_ready(); !done)
@@ -197,27 +200,76 @@ private:
     return {};
   }
 
+  /// @param line the process holds its node end for as long as it lives.
+  result start(const std::string& what, const std::vector<std::string>& argv, const std::string& where,
+               const fs::path& log, life_line& line) {
+    if (auto stop = stop_early())
+      return unexpected{*stop};
+    command run;
+    // setsid --fork: it becomes a child of the sandbox's init, and this command is done at once.
+    std::vector<std::string> detached{"setsid", "--fork"};
+    detached.insert(detached.end(), argv.begin(), argv.end());
+    run.argv = place_->enter(detached, where);
+    run.log = log.string();
+    run.inherited = line.node_end();
+    run.timeout = std::min(left(), std::chrono::milliseconds{10s});
+    const auto started = run_checked(run);
+    line.hand_over();
+    if (!started)
+      return error(launch_error::kind::node, what + " cannot be started: " + started.error().message + tail(log));
+    return {};
+  }
+
+  /// The register before those who ask it, all its members at once: none is healthy without most of the others.
+  result start_etcd() {
+    const auto hosts = config_.etcd_hosts();
+    if (hosts.empty())
+      return {};
+    for (const auto program : {etcd_program, health_program})
+      if (!in_path(std::string{program}))
+        return error(launch_error::kind::host, "'register: {etcd: local}' needs the program " + std::string{program} +
+                                                   ": install the package " +
+                                                   std::string{program == etcd_program ? etcd_package : program});
+    std::deque<life_line> lines;
+    const auto log = [&](const node_config& host) { return directory_ / (host.name + ".etcd.log"); };
+    for (const auto* host : hosts)
+      if (auto done = start("etcd at " + host->name, etcd_command(config_, *host, directory_), host->name, log(*host),
+                            lines.emplace_back());
+          !done)
+        return done;
+    for (std::size_t i = 0; i < hosts.size();) {
+      const auto& host = *hosts[i];
+      if (lines[i].cut())
+        return error(launch_error::kind::node,
+                     "etcd at " + host.name + " ended before it was healthy; the end of its log:" + tail(log(host)));
+      const auto answer = node::run({.argv = place_->enter(etcd_health_command(host), host.name)});
+      if (answer && says_healthy(answer->output)) {
+        ++i;
+        continue;
+      }
+      if (auto stop = stop_early()) {
+        if (stop->what == launch_error::kind::node)
+          stop->message += "\n  etcd at " + host.name + " is not healthy; the end of its log:" + tail(log(host));
+        return unexpected{*stop};
+      }
+      std::this_thread::sleep_for(poll_interval);
+    }
+    options_.progress("etcd is healthy: " + std::to_string(hosts.size()) +
+                      (hosts.size() == 1 ? " member" : " members"));
+    return {};
+  }
+
   result start_nodes() {
     for (const auto& node : config_.nodes) {
-      if (auto stop = stop_early())
-        return unexpected{*stop};
-      auto& line = lines_.emplace_back();
-      command what;
-      // setsid --fork: the node becomes a child of the sandbox's init, and this command is done at once.
       std::vector<std::string> argv{
-          "setsid",  "--fork",    options_.daemon.string(), "--config",   state_.config.string(),  "--node",
-          node.name, "--run-dir", directory_.string(),      "--restarts", restarts_within_a_minute};
+          options_.daemon.string(), "--config",   state_.config.string(),  "--node", node.name, "--run-dir",
+          directory_.string(),      "--restarts", restarts_within_a_minute};
       if (config_.uses_tls())
         argv.insert(argv.end(), {"--certificates", certificates_.string()});
-      what.argv = place_->enter(argv, node.name);
-      what.log = log_path(directory_, node.name).string();
-      what.inherited = line.node_end();
-      what.timeout = std::min(left(), std::chrono::milliseconds{10s});
-      const auto started = run_checked(what);
-      line.hand_over();
-      if (!started)
-        return error(launch_error::kind::node,
-                     "node " + node.name + " cannot be started: " + started.error().message + tail(what.log));
+      if (auto done =
+              start("node " + node.name, argv, node.name, log_path(directory_, node.name), lines_.emplace_back());
+          !done)
+        return done;
     }
     return {};
   }

@@ -47,8 +47,8 @@ struct launch_options {
   std::function<bool()> interrupted = [] { return false; };
 };
 
-/// Starts the cluster and returns when every node answers that it is ready. A dead or half-made one of the same name is
-/// removed first. On any failure nothing is left.
+/// Starts the cluster, first its etcd if the file wants a local one (local_etcd.hpp), and returns when every node
+/// answers that it is ready. A dead or half-made one of the same name is removed first. On any failure nothing is left.
 /// Each node is `daemon --config FILE --node NAME --run-dir RUN/CLUSTER`, in the namespace NAME of the sandbox, its
 /// output in NAME.log, with `--certificates RUN/CLUSTER/tls` where nodes speak TLS: made here, for this cluster. Ready
 /// means `GET /api/v1/status` on NAME.sock answers with `"ready": true`.

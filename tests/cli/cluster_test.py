@@ -195,11 +195,12 @@ except TimeoutError: print("nothing")
                 "instances": [{"name": "fw-1", "class": "firewall", "healthy": True, "flows": 2, "packets": 77}], "setup_p50_us": 250.0, "setup_p99_us": 900.25}
         status = {"roles": ["edge"], "peers": [{"node": "a", "state": "up"}, {"node": "b", "state": "down"}], "edge": edge}
         (self.stub_dir / "dc1.json").write_text(json.dumps({"/api/v1/status": status}))
-        store = {"slots": 86, "copies": 1, "keys": 12, "watchers": 3, "operations": {"get": 5, "put": 6}}
+        store = {"slots": 86, "copies": 1, "keys": 12, "watchers": 3, "operations": {"get": 5, "put": 6},
+                 "register": {"what": "embedded at store1", "answers": False}}
         (self.stub_dir / "store1.json").write_text(json.dumps({"/api/v1/status": {"store": store, "mano": {"state": "active", "services": 1, "instances": 4}}}))
         self.up()
         shown = self.glocal("status").stdout
-        for part in ("1 min 15 s", "1/2", "99.0 %", "250.0/900.2", "2 (no_route 2)", "fw-1      firewall  dc1", "11 (get 5, put 6)", "store1  active"):
+        for part in ("1 min 15 s", "1/2", "99.0 %", "250.0/900.2", "2 (no_route 2)", "fw-1      firewall  dc1", "11 (get 5, put 6)", "embedded at store1 (no answer)", "store1  active"):
             self.assertIn(part, shown)
         victim = next(pid for pid, line in self.processes() if "--node dc2" in line)
         os.kill(victim, signal.SIGKILL)
@@ -210,7 +211,30 @@ except TimeoutError: print("nothing")
         self.glocal("down")
         self.assert_nothing_left()
 
+    def with_local_etcd(self):
+        self.file.write_text(self.file.read_text().replace("lease_ttl: 10s}", "lease_ttl: 10s, register: {etcd: local}}"))
+
+    @unittest.skipUnless(shutil.which("etcd") and shutil.which("curl"), "needs etcd and curl")
+    def test_a_local_etcd_runs_beside_three_store_nodes_and_goes_with_the_cluster(self):
+        self.with_local_etcd()
+        self.assertIn("etcd is healthy: 3 members", self.up().stderr)
+        members = json.loads(self.inside("store3", "curl", "--silent", "--noproxy", "*", "--data", "{}", "http://10.255.0.21:2379/v3/cluster/member/list"))
+        self.assertEqual({member["name"] for member in members["members"]}, {"store1", "store2", "store3"})
+        self.glocal("down")
+        self.assert_nothing_left()
+
     # What goes wrong.
+
+    def test_a_local_etcd_that_is_not_installed_is_named(self):
+        self.with_local_etcd()
+        programs = self.directory / "programs"
+        programs.mkdir()
+        for program in ("ip", "nsenter", "setsid", "ethtool", "nft", "sysctl", "unshare", "mount", "sh", "bash", "cat"):
+            if found := shutil.which(program):
+                (programs / program).symlink_to(found)
+        self.environment["PATH"] = str(programs)
+        self.assertIn("'register: {etcd: local}' needs the program etcd: install the package etcd-server", self.up(expect=4).stderr)
+        self.assert_nothing_left()
 
     def test_a_second_up_is_refused_and_a_second_down_finds_nothing(self):
         self.up()
