@@ -258,7 +258,7 @@ void switch_agent::advance(model::path_id id) {
       note(trace, "path_resolved", {{"path", model::keys::path(id)}, {"instances", where_of(path->second)}});
   for (auto& order : done.mapped().installs) {
     note_answer(order);
-    submit(std::move(order));
+    submit(order);
   }
 }
 
@@ -446,6 +446,7 @@ void switch_agent::submit(command order) {
       return;
     if (done.error() != submit_error::busy) {
       ++tally_.commands_dropped;
+      // NOLINTNEXTLINE(bugprone-use-after-move): it is moved from only on success.
       return note_error("the switch refused a command (index " + std::to_string(order.index()) + ")");
     }
     delayed_send(this, busy_pause, caf::timeout_atom::value);

@@ -135,7 +135,7 @@ private:
   [[nodiscard]] std::string where_of(const model::service_path& path) const;
   [[nodiscard]] dataplane::port_id port_named(const std::string& name) const;
   [[nodiscard]] caf::result<foretold_walk> foretell(const foretell_packet& question);
-  void conclude(std::shared_ptr<foretelling> about);
+  void conclude(const std::shared_ptr<foretelling>& about);
   void foretell_decision_of(const std::shared_ptr<foretelling>& about);
   void foretell_lookup(const std::shared_ptr<foretelling>& about);
   void foretell_path(const std::shared_ptr<foretelling>& about, model::service_path path, dataplane::direction way,

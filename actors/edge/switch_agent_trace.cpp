@@ -132,9 +132,9 @@ void switch_agent::file(const trace_record& record) {
     probed->second->records.push_back(record);
     return;
   }
-  auto about = probed->second;
+  const auto about = probed->second;
   foretold_.erase(probed);
-  conclude(std::move(about));
+  conclude(about);
 }
 
 trace_entry switch_agent::entry(trace_id trace, std::string what, std::vector<trace_field> fields) const {
@@ -243,7 +243,7 @@ caf::result<foretold_walk> switch_agent::foretell(const foretell_packet& questio
 }
 
 /// The switch has answered: goes on from what it said last.
-void switch_agent::conclude(std::shared_ptr<foretelling> about) {
+void switch_agent::conclude(const std::shared_ptr<foretelling>& about) {
   const trace_record* path = nullptr;
   const trace_record* route_taken = nullptr;
   for (const auto& record : about->records) {

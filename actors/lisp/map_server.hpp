@@ -30,7 +30,7 @@
 namespace glocal::lisp {
 
 /// Beyond this a datagram is not looked at: 255 records of a site with a handful of locators each are half of it.
-inline constexpr std::size_t max_datagram_bytes = 16 * 1024;
+inline constexpr std::size_t max_datagram_bytes = std::size_t{16} << 10;
 
 struct peer {
   ip_address address;
