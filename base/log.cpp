@@ -120,6 +120,7 @@ std::string name_of(spdlog::level::level_enum level) {
 
 std::vector<std::string> log_levels() {
   std::vector<std::string> out;
+  out.reserve(spdlog::level::n_levels);
   for (int level = 0; level < static_cast<int>(spdlog::level::n_levels); ++level)
     out.push_back(name_of(static_cast<spdlog::level::level_enum>(level)));
   return out;

@@ -34,6 +34,7 @@ services:
   chain: [f]
   policy: {name: weighted, weights: {f1: 3}, reuse: {by: pair, for: 10s}}
   on_store_loss: drop
+  affinity: provisional
 )";
 
 } // namespace

@@ -5,10 +5,12 @@
 #include "node/config_store.hpp"
 #include "node/yaml_reader.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <optional>
+#include <set>
 
 namespace glocal::node {
 namespace {
@@ -61,6 +63,13 @@ public:
         out.match_lines.push_back(std::exchange(match_lines_, {}));
       });
     });
+    for (auto& service : out.services)
+      if (!has_affinity_.contains(service.name) &&
+          std::none_of(service.chain.begin(), service.chain.end(), [&](const auto& vnf_class) {
+            const auto* known = out.find_class(vnf_class);
+            return known == nullptr || known->stateful;
+          }))
+        service.affinity = model::affinity::provisional;
     for (auto& instance : out.instances) {
       if (const auto* at = out.find_node(instance.node); at != nullptr && at->underlay)
         instance.rloc = at->underlay->rloc.address;
@@ -216,7 +225,7 @@ private:
   }
 
   void service(const value& v, model::service& out) {
-    if (!keys(v, "a service", {"name", "tenant", "priority", "match", "chain", "policy", "on_store_loss"},
+    if (!keys(v, "a service", {"name", "tenant", "priority", "match", "chain", "policy", "on_store_loss", "affinity"},
               {"name", "match", "chain"}))
       return;
     out.priority = 100;
@@ -228,6 +237,11 @@ private:
     with(v, "policy", [&](auto& e) { read_policy(tree_, report_, e, out.policy); });
     with(v, "on_store_loss", [&](auto& e) {
       choice<model::fallback>(e, {{"drop", model::fallback::drop}, {"pass", model::fallback::pass}}, out.on_store_loss);
+    });
+    with(v, "affinity", [&](auto& e) {
+      choice<model::affinity>(
+          e, {{"strict", model::affinity::strict}, {"provisional", model::affinity::provisional}}, out.affinity);
+      has_affinity_.insert(out.name);
     });
   }
 
@@ -304,6 +318,8 @@ private:
   const std::string directory_;
   /// Of the service being read.
   std::vector<std::uint32_t> match_lines_;
+  /// Services that say it themselves.
+  std::set<std::string> has_affinity_;
 };
 
 } // namespace

@@ -112,6 +112,18 @@ TEST_CASE("a sound cluster file becomes values") {
   CHECK(lab.largest_attachment_mtu() == 1500);
 }
 
+TEST_CASE("a service decides without the store if it says so, or has no state to lose") {
+  const auto affinity_of = [](const std::string& text) {
+    const auto lab = load_cluster(text, "lab.yaml");
+    REQUIRE(lab);
+    return lab->services[0].affinity;
+  };
+  CHECK(affinity_of(sound) == model::affinity::strict);
+  CHECK(affinity_of(with("setup: [\"true\"]", "stateful: false")) == model::affinity::provisional);
+  CHECK(affinity_of(with("chain: [firewall]", "chain: [firewall]\n    affinity: provisional")) ==
+        model::affinity::provisional);
+}
+
 TEST_CASE("absent settings are at their documented defaults") {
   const auto lab = load_cluster(sound, "lab.yaml");
   REQUIRE(lab);

@@ -66,6 +66,7 @@ struct Service {
   onStoreLoss @6 :UInt8;
   policyParameters @7 :PolicyParameters;
   # Absent: defaults.
+  affinity @8 :UInt8;
 }
 
 struct PolicyParameters {

@@ -349,6 +349,8 @@ std::string step_words(const json& step) {
     return "class " + text(step, "class") + " has no healthy instance";
   if (what == "path_published")
     return "path " + text(step, "path");
+  if (what == "provisional")
+    return "without the store, to be published later, path " + text(step, "path");
   if (what == "path")
     return text(step, "path") + (is_true(step, "to_be_made") ? ", to be made" : ", known");
   if (what == "put_if_absent")

@@ -234,3 +234,132 @@ TEST_CASE("an edge whose lease ran out publishes its mappings and flows again") 
   CHECK(w.published(connection));
   CHECK(w.execute(store::get_op{store::table::mappings, model::keys::mapping(0, *parse_prefix("10.1.0.0/24"))}).ok());
 }
+
+// --- Cut off from the store
+// ------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr const char* other_connection = "tcp 10.1.0.7:51515 > 203.0.113.9:80";
+
+/// An edge with a published path that lost its store after the first flow.
+struct cut_off_world : world {
+  explicit cut_off_world(model::affinity affinity = model::affinity::provisional) {
+    web.affinity = affinity;
+    publish_service();
+    raise("tcp 10.1.0.7:1 > 203.0.113.9:80");
+    known_path = fast_path.all<dataplane::install_flow>().at(0).path;
+    fast_path.orders.clear();
+    simulation.network().partition({{"e1"}, {"s1"}});
+  }
+
+  /// What an edge on the store's side of the cut decides.
+  void decided_elsewhere(const std::string& tuple, model::path_id path) {
+    const auto there = make_client(s1);
+    const auto as_s1 = std::exchange(e1_client, there);
+    const auto parsed = *parse_five_tuple(tuple);
+    put(store::table::paths, model::keys::path(path), model::encode(model::service_path{path, "web", {"fw-1"}}));
+    put(store::table::flows, model::keys::flow(0, parsed),
+        model::encode(model::flow_record{"web", "other-edge", path, parsed, 0}));
+    e1_client = as_s1;
+  }
+
+  void heal() {
+    simulation.network().heal();
+    pass(10s);
+  }
+
+  std::vector<dataplane::install_flow> installs() const { return fast_path.all<dataplane::install_flow>(); }
+
+  model::path_id known_path = 0;
+};
+
+} // namespace
+
+TEST_CASE("a provisional service decides while the store does not answer, and publishes when it does") {
+  cut_off_world w;
+  w.raise(connection);
+  w.pass(2500ms);
+  REQUIRE(w.installs().size() == 1);
+  CHECK(w.installs()[0].path == w.known_path);
+  CHECK(w.installs()[0].owner);
+  // Only the first had to wait for the store to be missed.
+  w.raise(other_connection);
+  REQUIRE(w.installs().size() == 2);
+  CHECK(w.fast_path.all<dataplane::refuse>().empty());
+  w.heal();
+  for (const auto* tuple : {connection, other_connection}) {
+    REQUIRE(w.published(tuple));
+    CHECK(w.published(tuple)->initiator == "e1");
+    CHECK(w.published(tuple)->path == w.known_path);
+  }
+}
+
+TEST_CASE("after a cut the first published decision stands, and the edge whose decision lost moves its flow") {
+  cut_off_world w;
+  w.raise(connection);
+  w.pass(2500ms);
+  REQUIRE(w.installs().size() == 1);
+  w.decided_elsewhere(connection, 0x500);
+  w.heal();
+  CHECK(w.published(connection)->initiator == "other-edge");
+  REQUIRE(w.installs().size() == 2);
+  CHECK(w.installs()[1].path == 0x500);
+  // The switch holds the flow as its own: it moves by its owner's word only.
+  CHECK(w.installs()[1].owner);
+  // It is the other edge's to erase.
+  w.fast_path.events.push_back(dataplane::flow_removed{0, *parse_five_tuple(connection), w.installs()[1].cookie, 1, 1,
+                                                       dataplane::removal::idle});
+  caf::anon_send(w.e1.directory->find(edge_names::switch_agent("e1")), runtime::wake_atom_v);
+  w.pass(1s);
+  CHECK(w.published(connection));
+}
+
+TEST_CASE("a flow that began and ended during a cut leaves nothing in the store") {
+  cut_off_world w;
+  w.raise(connection);
+  w.pass(2500ms);
+  w.fast_path.events.push_back(dataplane::flow_removed{0, *parse_five_tuple(connection), w.installs().at(0).cookie, 1,
+                                                       1, dataplane::removal::closed});
+  caf::anon_send(w.e1.directory->find(edge_names::switch_agent("e1")), runtime::wake_atom_v);
+  w.heal();
+  CHECK_FALSE(w.published(connection));
+}
+
+TEST_CASE("a chain that other edges could not resolve is not used during a cut") {
+  world w;
+  w.web.affinity = model::affinity::provisional;
+  w.publish_service();
+  w.simulation.network().partition({{"e1"}, {"s1"}});
+  const auto packet = w.raise(connection);
+  w.pass(2500ms);
+  const auto refusals = w.fast_path.all<dataplane::refuse>();
+  REQUIRE(refusals.size() == 1);
+  CHECK(refusals[0].hold == packet.hold);
+}
+
+TEST_CASE("once the store answers for a while, decisions are published before they are programmed") {
+  cut_off_world w;
+  w.raise(connection);
+  w.pass(2500ms);
+  w.heal();
+  w.raise(other_connection);
+  w.pass(1s);
+  w.decided_elsewhere("tcp 10.1.0.7:51516 > 203.0.113.9:80", 0x500);
+  w.fast_path.orders.clear();
+  w.raise("tcp 10.1.0.7:51516 > 203.0.113.9:80");
+  REQUIRE(w.installs().size() == 1);
+  CHECK(w.installs()[0].path == 0x500);
+  CHECK_FALSE(w.installs()[0].owner);
+}
+
+TEST_CASE("an edge whose lease ran out yields to what was decided meanwhile, whatever the affinity") {
+  const auto affinity = GENERATE(model::affinity::strict, model::affinity::provisional);
+  cut_off_world w{affinity};
+  w.pass(30s);
+  w.decided_elsewhere("tcp 10.1.0.7:1 > 203.0.113.9:80", 0x500);
+  w.heal();
+  CHECK(w.published("tcp 10.1.0.7:1 > 203.0.113.9:80")->initiator == "other-edge");
+  REQUIRE_FALSE(w.installs().empty());
+  CHECK(w.installs().back().path == 0x500);
+}

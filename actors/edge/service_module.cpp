@@ -36,6 +36,7 @@ caf::behavior service_module::make_behavior() {
       [this](const packet_in_batch& batch) { decide(batch); },
       [this](const flows_ended& ended) { forget(ended); },
       [this](const lease_regained&) { publish_again(); },
+      [this](runtime::tick_atom) { publish_waiting(); },
       [this](const foretell_decision& question) { return foretell(question.packet); },
   }
       .or_else(store_.handler());
@@ -112,7 +113,9 @@ void service_module::follow_hand(const std::string& vnf_class, std::uint32_t han
 
 void service_module::take(const model::class_digest& digest, store::revision version) {
   auto& known = digests_[digest.vnf_class];
-  known.candidates = digest.candidates.size();
+  known.candidates.clear();
+  for (const auto& candidate : digest.candidates)
+    known.candidates.push_back(candidate.instance);
   known.version = version;
   known.received = clock().now();
   chooser_.update(digest);
@@ -159,6 +162,10 @@ void service_module::decide(const packet_in_batch& batch) {
     if (packet.trace != 0)
       note_choice(packet, *chain, why);
     proposed_flow flow{packet, std::move(key), std::move(*chain)};
+    if (is_cut_off_ && decides_alone()) {
+      decide_provisionally(std::move(flow), answers);
+      continue;
+    }
     if (paths_.contains(flow.chain)) {
       proposals.push_back(std::move(flow));
       continue;
@@ -212,7 +219,11 @@ void service_module::path_failed(const std::vector<std::string>& chain) {
   if (!waiting)
     return;
   program_flows answers;
-  for (const auto& flow : waiting.mapped()) {
+  for (auto& flow : waiting.mapped()) {
+    if (decides_alone()) {
+      decide_provisionally(std::move(flow), answers);
+      continue;
+    }
     ++tally_.store_failures;
     chooser_.forget(flow.chain);
     answers.refusals.push_back(refusal(flow.packet, drop_reason::store_unavailable));
@@ -240,23 +251,30 @@ void service_module::publish(std::vector<proposed_flow> flows) {
   }
   const auto begun = clock().now();
   store_.execute(std::move(operations), [this, begun, flows = std::move(flows)](
-                                            expected<std::vector<store::op_result>, store::store_error> results) {
+                                            expected<std::vector<store::op_result>, store::store_error> results) mutable {
     const auto took = clock().now() - begun;
     publish_latency_.record(static_cast<std::uint64_t>(took.count()));
     program_flows answers;
     if (!results)
       note_error("publishing flows: " + std::string{store::name(results.error())});
     for (std::size_t i = 0; i < flows.size(); ++i) {
-      if (results && i < results->size()) {
+      // Without a lease the controller is granting it again: this edge was cut off until just now.
+      const bool is_answered = results && i < results->size() &&
+                               !(decides_alone() && (*results)[i].code == store::op_code::no_such_lease);
+      if (is_answered) {
         if (flows[i].packet.trace != 0)
           note_publication(flows[i], (*results)[i], took);
         adopt(flows[i], (*results)[i], answers);
       } else {
-        ++tally_.store_failures;
         if (flows[i].packet.trace != 0)
           note(flows[i].packet, "put_if_absent",
-               {{"result", std::string{results ? "no answer" : store::name(results.error())}},
+               {{"result", std::string{results ? "no lease" : store::name(results.error())}},
                 {"round_trip_us", static_cast<double>(took.count()) / 1e3}});
+        if (decides_alone()) {
+          decide_provisionally(std::move(flows[i]), answers);
+          continue;
+        }
+        ++tally_.store_failures;
         chooser_.forget(flows[i].chain);
         answers.refusals.push_back(refusal(flows[i].packet, drop_reason::store_unavailable));
       }
@@ -309,9 +327,11 @@ dataplane::install_flow service_module::installation(const model::flow_record& r
   return order;
 }
 
-void service_module::remember(const std::string& key, const model::flow_record& record, store::revision version) {
-  if (flows_.size() < max_remembered_flows || flows_.contains(key))
-    flows_.insert_or_assign(key, remembered_flow{record, version});
+bool service_module::remember(const std::string& key, const model::flow_record& record, store::revision version) {
+  if (flows_.size() >= max_remembered_flows && !flows_.contains(key))
+    return false;
+  flows_.insert_or_assign(key, remembered_flow{record, version});
+  return true;
 }
 
 void service_module::forget(const flows_ended& ended) {
@@ -320,7 +340,7 @@ void service_module::forget(const flows_ended& ended) {
     ++tally_.ended;
     auto known = flows_.extract(model::keys::flow(flow.tenant, flow.forward));
     // Only the version we wrote: the tuple may already be in use again and decided by another edge.
-    if (known)
+    if (known && known.mapped().version != 0)
       operations.push_back(store::erase_op{store::table::flows, known.key(), known.mapped().version});
     if (operations.size() == store::limits::batch_operations)
       store_.execute(std::exchange(operations, {}), [](const auto&) {});
@@ -328,34 +348,6 @@ void service_module::forget(const flows_ended& ended) {
   // A failure leaves the entry to the lease.
   if (!operations.empty())
     store_.execute(std::move(operations), [](const auto&) {});
-}
-
-void service_module::publish_again() {
-  // One batch at a time would be kinder to the store with a million flows; a lost lease is rare and batches are
-  // bounded.
-  store::batch operations;
-  std::vector<std::string> keys;
-  const auto flush = [&] {
-    if (operations.empty())
-      return;
-    store_.execute(std::exchange(operations, {}),
-                   [this, keys = std::exchange(keys, {})](
-                       const expected<std::vector<store::op_result>, store::store_error>& results) {
-                     if (!results)
-                       return note_error("publishing again: " + std::string{store::name(results.error())});
-                     for (std::size_t i = 0; i < keys.size() && i < results->size(); ++i)
-                       if (const auto known = flows_.find(keys[i]); known != flows_.end() && (*results)[i].ok())
-                         known->second.version = (*results)[i].found->version;
-                   });
-  };
-  for (const auto& [key, flow] : flows_) {
-    operations.push_back(
-        store::put_if_absent_op{store::table::flows, key, model::encode(flow.record), settings_.lease});
-    keys.push_back(key);
-    if (operations.size() == store::limits::batch_operations)
-      flush();
-  }
-  flush();
 }
 
 void service_module::answer(program_flows answers) {
@@ -370,7 +362,7 @@ bool service_module::ready() const {
   return paths_live_ &&
          std::all_of(settings_.service.chain.begin(), settings_.service.chain.end(), [&](const auto& vnf_class) {
            const auto known = digests_.find(vnf_class);
-           return known != digests_.end() && known->second.candidates > 0;
+           return known != digests_.end() && !known->second.candidates.empty();
          });
 }
 
@@ -385,6 +377,9 @@ runtime::state_entries service_module::state_summary() const {
           {"ended", number(tally_.ended)},
           {"no_candidate", number(tally_.no_candidate)},
           {"store_failures", number(tally_.store_failures)},
+          {"provisional", number(tally_.provisional)},
+          {"yielded", number(tally_.yielded)},
+          {"unpublished", number(unpublished_.size() + publishing_)},
           {"paths_made", number(tally_.paths_made)},
           {"paths_known", number(paths_.size())},
           {"flows_remembered", number(flows_.size())},

@@ -6,7 +6,8 @@
 // Decide first, then one round trip: nothing is read before the write. The winner of the write is the truth, also when
 // another edge's decision won. A chain used for the first time costs a second round trip, for its path.
 //
-// When the store does not answer, the service's `on_store_loss` speaks, within the store's time bound.
+// When the store does not answer, the service's `on_store_loss` speaks, within the store's time bound; or the flow is
+// decided provisionally and published later (service_module_provisional.cpp), if the service's affinity says so.
 // For a packet that is traced it also writes down what it saw and did (trace_book.hpp); foretell() answers what it
 // would do, by the same choice made on a copy.
 //
@@ -21,8 +22,8 @@
 
 #include <caf/typed_response_promise.hpp>
 #include <chrono>
+#include <deque>
 #include <map>
-
 #include <memory>
 #include <unordered_map>
 
@@ -64,14 +65,16 @@ private:
     /// Of the chain; known when it is published.
     model::path_id path = 0;
   };
-  /// A flow this edge decided: what to install again on a miss, and the version to erase.
+  /// A flow this edge decided: what to install again on a miss, and the version to erase; 0: not published yet.
   struct remembered_flow {
     model::flow_record record;
     store::revision version = 0;
+    /// In unpublished_, or on its way to the store from there.
+    bool awaits_publication = false;
   };
   /// What is known of one class, and since when.
   struct known_digest {
-    std::size_t candidates = 0;
+    std::vector<std::string> candidates;
     store::revision version = 0;
     std::chrono::steady_clock::time_point received;
     bool is_suspect = false;
@@ -82,7 +85,7 @@ private:
   };
   struct tally {
     std::uint64_t packet_ins = 0, cached = 0, decided = 0, adopted = 0, paths_made = 0;
-    std::uint64_t no_candidate = 0, store_failures = 0, ended = 0;
+    std::uint64_t no_candidate = 0, store_failures = 0, ended = 0, provisional = 0, yielded = 0;
   };
 
   void watch_global_state();
@@ -101,11 +104,23 @@ private:
   /// The service's fallback for a flow that can't be decided.
   [[nodiscard]] dataplane::refuse refusal(const dataplane::packet_in& packet, dataplane::drop_reason reason);
   [[nodiscard]] dataplane::install_flow installation(const model::flow_record& record, dataplane::hold_id hold) const;
-  void remember(const std::string& key, const model::flow_record& record, store::revision version);
+  /// False when there is no room.
+  bool remember(const std::string& key, const model::flow_record& record, store::revision version);
   void forget(const flows_ended& ended);
-  void publish_again();
   void answer(program_flows answers);
   [[nodiscard]] bool ready() const;
+
+  // service_module_provisional.cpp: flows that are programmed and not published.
+  [[nodiscard]] bool decides_alone() const noexcept;
+  void decide_provisionally(proposed_flow flow, program_flows& answers);
+  [[nodiscard]] const std::pair<const std::vector<std::string>, model::path_id>*
+  usable_path(const std::string& key) const;
+  void publish_again();
+  void await_publication(const std::string& key, remembered_flow& flow);
+  void publish_later();
+  void publish_waiting();
+  void settle(const std::string& key, const expected<store::op_result, store::store_error>& result);
+  void yield(const std::string& key, const model::flow_record& winner, store::revision version);
 
   // service_module_trace.cpp: what is written down of traced packets.
   /// An entry of this module; at_ns is now.
@@ -132,6 +147,14 @@ private:
   /// Per class of the chain, as last seen.
   std::map<std::string, known_digest> digests_;
   bool paths_live_ = false;
+  /// Keys of remembered flows to be published, in this order; of those that have ended meanwhile, too.
+  std::deque<std::string> unpublished_;
+  /// How many more are on their way to the store.
+  std::size_t publishing_ = 0;
+  bool publishes_later_ = false;
+  /// The store did not answer lately: what may be decided without it is not made to wait for it.
+  bool is_cut_off_ = false;
+  std::chrono::steady_clock::time_point last_failure_;
   tally tally_;
   /// From handing the proposal to the store to its answer.
   histogram publish_latency_;

@@ -146,6 +146,14 @@ caf::result<foretold_decision> service_module::foretell(const dataplane::packet_
                  auto failed = entry(packet.trace, "store", {{"error", std::string{store::name(got.error())}}});
                  failed.at_ns = 0;
                  decision.entries.push_back(std::move(failed));
+                 const auto* path = decision.path && !decision.path->instances.empty() ? &*decision.path : nullptr;
+                 if (decides_alone() && path != nullptr && paths_.contains(path->instances)) {
+                   auto alone = entry(packet.trace, "provisional", {{"path", model::keys::path(path->id)}});
+                   alone.at_ns = 0;
+                   decision.entries.push_back(std::move(alone));
+                   promise.deliver(std::move(decision));
+                   return;
+                 }
                  decision.pass = settings_.service.on_store_loss == model::fallback::pass;
                  decision.refusal = dataplane::drop_reason::store_unavailable;
                  decision.path.reset();

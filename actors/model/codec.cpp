@@ -13,7 +13,7 @@ namespace glocal::model {
 namespace {
 
 /// A value of a table is at most 256 KiB; reading may visit each word a few times, no more.
-constexpr std::uint64_t traversal_limit_words = 4 * (256 * 1024 / sizeof(capnp::word));
+constexpr std::uint64_t traversal_limit_words = 4 * ((std::uint64_t{256} << 10) / sizeof(capnp::word));
 constexpr int nesting_limit = 8;
 
 /// Thrown and caught inside this file only, beside kj::Exception: the bytes are Cap'n Proto but not one of our values.
@@ -218,6 +218,7 @@ void write(schema::Service::Builder out, const service& value) {
   out.setPolicy(static_cast<std::uint8_t>(value.policy.kind));
   write(out.initPolicyParameters(), value.policy);
   out.setOnStoreLoss(static_cast<std::uint8_t>(value.on_store_loss));
+  out.setAffinity(static_cast<std::uint8_t>(value.affinity));
 }
 
 service read(schema::Service::Reader in) {
@@ -229,11 +230,13 @@ service read(schema::Service::Reader in) {
     out.matches.push_back(read(match));
   out.chain = read(in.getChain());
   if (in.getPolicy() > static_cast<std::uint8_t>(policy::last_kind) ||
-      in.getOnStoreLoss() > static_cast<std::uint8_t>(fallback::pass))
+      in.getOnStoreLoss() > static_cast<std::uint8_t>(fallback::pass) ||
+      in.getAffinity() > static_cast<std::uint8_t>(affinity::provisional))
     throw malformed{};
   out.policy = read(in.getPolicyParameters());
   out.policy.kind = static_cast<policy::kind>(in.getPolicy());
   out.on_store_loss = static_cast<fallback>(in.getOnStoreLoss());
+  out.affinity = static_cast<affinity>(in.getAffinity());
   return out;
 }
 

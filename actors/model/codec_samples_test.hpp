@@ -10,6 +10,7 @@ namespace glocal::model::samples {
 
 inline service web() {
   service out{"web", 7, 100, {}, {"firewall", "tcp-optimiser"}, policy::kind::round_robin, fallback::pass};
+  out.affinity = affinity::provisional;
   out.policy.choices = 3, out.policy.sample = 16, out.policy.spread_percent = 7, out.policy.service_us = 80;
   out.policy.spill_percent = 90, out.policy.latency_weight = 1, out.policy.load_weight = 2;
   out.policy.locality_weight = 3, out.policy.weights = {{"fw-1", 3}, {"fw-2", 0}};

@@ -22,6 +22,15 @@ using path_id = std::uint32_t;
 /// What happens to a flow that cannot be decided because the store does not answer.
 enum class fallback : std::uint8_t { drop, pass };
 
+/// Whether new flows of a service are decided while the store does not answer (DESIGN section 3, "Partition").
+enum class affinity : std::uint8_t {
+  /// No: `on_store_loss` speaks. No flow ever has two chains.
+  strict,
+  /// Yes, on paths known before, and published when the store is back: the first published decision wins, and an edge
+  /// whose decision lost moves the flow.
+  provisional
+};
+
 /// A VNF class: what can be instantiated, in the spirit of an ETSI VNFD.
 struct vnf_class {
   std::string name;
@@ -60,6 +69,7 @@ struct service {
   /// How instances are chosen for a new flow.
   glocal::policy::settings policy;
   fallback on_store_loss = fallback::drop;
+  model::affinity affinity = model::affinity::strict;
 
   bool operator==(const service&) const = default;
 };

@@ -21,6 +21,7 @@ maglev_table::maglev_table(const std::vector<std::string>& backends) {
     std::size_t next, skip;
   };
   std::vector<preference> preferences;
+  preferences.reserve(order.size());
   for (const auto backend : order)
     preferences.push_back({hash_text(backends[backend], 1) % size, hash_text(backends[backend], 2) % (size - 1) + 1});
 

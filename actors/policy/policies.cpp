@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 
 namespace glocal::policy {
 namespace {
@@ -85,7 +86,7 @@ protected:
   [[nodiscard]] virtual float price(float utilisation) const noexcept = 0;
   [[nodiscard]] std::string considered() const {
     return (sample_ == 0 ? "all candidates" : std::to_string(sample_) + " random candidates of each class") +
-           ", within " + std::to_string(static_cast<int>(spread_ * 100 + 0.5f)) + " % of the cheapest";
+           ", within " + std::to_string(std::lround(spread_ * 100)) + " % of the cheapest";
   }
 
 private:

@@ -96,7 +96,8 @@ actors_wanted wanted_actors(const api_query& query) {
       out.with_state = value == "full";
     else
       throw api_refusal{400,
-                        "actors are not to be had by '" + key + "=" + value + "'; there are name=NAME, state=brief"};
+                        std::string{"actors are not to be had by '"}.append(key).append("=").append(value).append(
+                            "'; there are name=NAME, state=brief")};
   return out;
 }
 

@@ -344,7 +344,7 @@ expected<void, std::string> daemon::parts::start_transport() {
   else if (std::any_of(config.nodes.begin(), config.nodes.end(),
                        [](const auto& one) { return one.uses_real_devices(); }))
     spdlog::warn("nodes of several machines speak without TLS: who reaches the management network can be any node");
-  auto listening = runtime::spawn_tcp_transport(*system, std::move(tcp));
+  auto listening = runtime::spawn_tcp_transport(*system, tcp);
   if (!listening)
     return unexpected{listening.error()};
   transport = listening->transport;

@@ -150,6 +150,12 @@ void add_services(exposition& out, const records& all) {
            summarised{"glocal_service_decided_total", "counter", "decided", "Flows whose chain was decided here."},
            summarised{"glocal_service_adopted_total", "counter", "adopted", "Flows that another edge had decided."},
            summarised{"glocal_service_cached_total", "counter", "cached", "Flows answered from the module's memory."},
+           summarised{"glocal_service_provisional_total", "counter", "provisional",
+                      "Flows decided while the store did not answer."},
+           summarised{"glocal_service_yielded_total", "counter", "yielded",
+                      "Flows that moved to the path of another edge's decision, published first."},
+           summarised{"glocal_service_unpublished_flows", "gauge", "unpublished",
+                      "Flows that are programmed and still to be published."},
            summarised{"glocal_service_flows", "gauge", "flows_remembered", "Flows the module remembers."},
        }) {
     out.family(name, type, help);

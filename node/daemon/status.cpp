@@ -99,7 +99,7 @@ json edge_status(const status_sources& sources, const std::vector<actor_record>&
   auto out = counters_json(sources);
   bool ready = true;
   const auto all_ready = [&](std::string_view kind, bool at_least_one) {
-    const auto actors = of_kind(records, kind);
+    auto actors = of_kind(records, kind);
     ready &= !(at_least_one && actors.empty()) &&
              std::all_of(actors.begin(), actors.end(), [](const auto* actor) { return is_ready(*actor); });
     return actors;

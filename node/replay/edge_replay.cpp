@@ -338,7 +338,7 @@ void edge_replay::parts::feed(const dataplane::captured_packet& packet) {
     order.session.until_ns = std::numeric_limits<std::uint64_t>::max();
     order.session.anywhere = true;
     // Behind what the agent ordered before; there is room, as all of that was executed.
-    (void)channel.submit(std::move(order));
+    (void)channel.submit(order);
     (void)pipeline.execute_commands(now_ns, pool);
     auto frame = packet.frame;
     if (frame.size() >= port->mac.octets.size() && !dataplane::destination_mac(frame.data()).is_multicast())
