@@ -239,8 +239,8 @@ private:
       choice<model::fallback>(e, {{"drop", model::fallback::drop}, {"pass", model::fallback::pass}}, out.on_store_loss);
     });
     with(v, "affinity", [&](auto& e) {
-      choice<model::affinity>(
-          e, {{"strict", model::affinity::strict}, {"provisional", model::affinity::provisional}}, out.affinity);
+      choice<model::affinity>(e, {{"strict", model::affinity::strict}, {"provisional", model::affinity::provisional}},
+                              out.affinity);
       has_affinity_.insert(out.name);
     });
   }

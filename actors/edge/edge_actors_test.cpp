@@ -269,6 +269,13 @@ struct cut_off_world : world {
     pass(10s);
   }
 
+  void end(const dataplane::install_flow& flow) {
+    fast_path.events.push_back(
+        dataplane::flow_removed{flow.tenant, flow.forward, flow.cookie, 1, 1, dataplane::removal::idle});
+    caf::anon_send(e1.directory->find(edge_names::switch_agent("e1")), runtime::wake_atom_v);
+    pass(1s);
+  }
+
   std::vector<dataplane::install_flow> installs() const { return fast_path.all<dataplane::install_flow>(); }
 
   model::path_id known_path = 0;
@@ -293,6 +300,9 @@ TEST_CASE("a provisional service decides while the store does not answer, and pu
     CHECK(w.published(tuple)->initiator == "e1");
     CHECK(w.published(tuple)->path == w.known_path);
   }
+  // From then on they are flows like all others.
+  w.end(w.installs()[0]);
+  CHECK_FALSE(w.published(connection));
 }
 
 TEST_CASE("after a cut the first published decision stands, and the edge whose decision lost moves its flow") {
@@ -308,10 +318,7 @@ TEST_CASE("after a cut the first published decision stands, and the edge whose d
   // The switch holds the flow as its own: it moves by its owner's word only.
   CHECK(w.installs()[1].owner);
   // It is the other edge's to erase.
-  w.fast_path.events.push_back(dataplane::flow_removed{0, *parse_five_tuple(connection), w.installs()[1].cookie, 1, 1,
-                                                       dataplane::removal::idle});
-  caf::anon_send(w.e1.directory->find(edge_names::switch_agent("e1")), runtime::wake_atom_v);
-  w.pass(1s);
+  w.end(w.installs()[1]);
   CHECK(w.published(connection));
 }
 
@@ -319,9 +326,7 @@ TEST_CASE("a flow that began and ended during a cut leaves nothing in the store"
   cut_off_world w;
   w.raise(connection);
   w.pass(2500ms);
-  w.fast_path.events.push_back(dataplane::flow_removed{0, *parse_five_tuple(connection), w.installs().at(0).cookie, 1,
-                                                       1, dataplane::removal::closed});
-  caf::anon_send(w.e1.directory->find(edge_names::switch_agent("e1")), runtime::wake_atom_v);
+  w.end(w.installs().at(0));
   w.heal();
   CHECK_FALSE(w.published(connection));
 }

@@ -250,37 +250,38 @@ void service_module::publish(std::vector<proposed_flow> flows) {
         store::put_if_absent_op{store::table::flows, flow.key, model::encode(record), settings_.lease});
   }
   const auto begun = clock().now();
-  store_.execute(std::move(operations), [this, begun, flows = std::move(flows)](
-                                            expected<std::vector<store::op_result>, store::store_error> results) mutable {
-    const auto took = clock().now() - begun;
-    publish_latency_.record(static_cast<std::uint64_t>(took.count()));
-    program_flows answers;
-    if (!results)
-      note_error("publishing flows: " + std::string{store::name(results.error())});
-    for (std::size_t i = 0; i < flows.size(); ++i) {
-      // Without a lease the controller is granting it again: this edge was cut off until just now.
-      const bool is_answered = results && i < results->size() &&
-                               !(decides_alone() && (*results)[i].code == store::op_code::no_such_lease);
-      if (is_answered) {
-        if (flows[i].packet.trace != 0)
-          note_publication(flows[i], (*results)[i], took);
-        adopt(flows[i], (*results)[i], answers);
-      } else {
-        if (flows[i].packet.trace != 0)
-          note(flows[i].packet, "put_if_absent",
-               {{"result", std::string{results ? "no lease" : store::name(results.error())}},
-                {"round_trip_us", static_cast<double>(took.count()) / 1e3}});
-        if (decides_alone()) {
-          decide_provisionally(std::move(flows[i]), answers);
-          continue;
-        }
-        ++tally_.store_failures;
-        chooser_.forget(flows[i].chain);
-        answers.refusals.push_back(refusal(flows[i].packet, drop_reason::store_unavailable));
-      }
-    }
-    answer(std::move(answers));
-  });
+  store_.execute(std::move(operations),
+                 [this, begun, flows = std::move(flows)](
+                     expected<std::vector<store::op_result>, store::store_error> results) mutable {
+                   const auto took = clock().now() - begun;
+                   publish_latency_.record(static_cast<std::uint64_t>(took.count()));
+                   program_flows answers;
+                   if (!results)
+                     note_error("publishing flows: " + std::string{store::name(results.error())});
+                   for (std::size_t i = 0; i < flows.size(); ++i) {
+                     // Without a lease the controller is granting it again: this edge was cut off until just now.
+                     const bool is_answered = results && i < results->size() &&
+                                              !(decides_alone() && (*results)[i].code == store::op_code::no_such_lease);
+                     if (is_answered) {
+                       if (flows[i].packet.trace != 0)
+                         note_publication(flows[i], (*results)[i], took);
+                       adopt(flows[i], (*results)[i], answers);
+                     } else {
+                       if (flows[i].packet.trace != 0)
+                         note(flows[i].packet, "put_if_absent",
+                              {{"result", std::string{results ? "no lease" : store::name(results.error())}},
+                               {"round_trip_us", static_cast<double>(took.count()) / 1e3}});
+                       if (decides_alone()) {
+                         decide_provisionally(std::move(flows[i]), answers);
+                         continue;
+                       }
+                       ++tally_.store_failures;
+                       chooser_.forget(flows[i].chain);
+                       answers.refusals.push_back(refusal(flows[i].packet, drop_reason::store_unavailable));
+                     }
+                   }
+                   answer(std::move(answers));
+                 });
 }
 
 void service_module::adopt(const proposed_flow& flow, const store::op_result& result, program_flows& answers) {

@@ -28,8 +28,8 @@ bool service_module::decides_alone() const noexcept {
   return settings_.service.affinity == model::affinity::provisional;
 }
 
-/// Programs the flow now and publishes it when the store is back. Other edges resolve paths in the store, so only a path
-/// that was published is of use: where the chosen chain has none, another of the service's is taken.
+/// Programs the flow now and publishes it when the store is back. Other edges resolve paths in the store, so only a
+/// path that was published is of use: where the chosen chain has none, another of the service's is taken.
 void service_module::decide_provisionally(proposed_flow flow, program_flows& answers) {
   if (!std::exchange(is_cut_off_, true)) {
     spdlog::warn("the store does not answer: service {} decides provisionally", settings_.service.name);

@@ -95,9 +95,8 @@ actors_wanted wanted_actors(const api_query& query) {
     else if (key == "state" && (value == "brief" || value == "full"))
       out.with_state = value == "full";
     else
-      throw api_refusal{400,
-                        std::string{"actors are not to be had by '"}.append(key).append("=").append(value).append(
-                            "'; there are name=NAME, state=brief")};
+      throw api_refusal{400, std::string{"actors are not to be had by '"}.append(key).append("=").append(value).append(
+                                 "'; there are name=NAME, state=brief")};
   return out;
 }
 
