@@ -40,7 +40,7 @@ void cuckoo_table<Words>::change(bucket& in, std::int64_t elsewhere, Change&& ho
 }
 
 template <std::size_t Words>
-void cuckoo_table<Words>::write(slot at, const packed_key<Words>& key, std::uint32_t value,
+void cuckoo_table<Words>::write(slot at, const key_words<Words>& key, std::uint32_t value,
                                 std::int64_t elsewhere) noexcept {
   auto& in = buckets_[at.bucket];
   change(in, elsewhere, [&] {
@@ -106,7 +106,7 @@ bool cuckoo_table<Words>::make_room(const position& at, slot& out, const hash_se
 }
 
 template <std::size_t Words>
-bool cuckoo_table<Words>::insert(packed_key<Words> key, std::uint64_t hash, content with,
+bool cuckoo_table<Words>::insert(key_words<Words> key, std::uint64_t hash, content with,
                                  const hash_secret& secret) noexcept {
   key[Words - 1] = (key[Words - 1] & ~key_word::note_mask) | std::uint64_t{with.note} << key_word::note_shift;
   const auto at = locate(hash);
@@ -123,7 +123,7 @@ bool cuckoo_table<Words>::insert(packed_key<Words> key, std::uint64_t hash, cont
 }
 
 template <std::size_t Words>
-bool cuckoo_table<Words>::erase(const packed_key<Words>& key, std::uint64_t hash) noexcept {
+bool cuckoo_table<Words>::erase(const key_words<Words>& key, std::uint64_t hash) noexcept {
   const auto at = locate(hash);
   for (const auto bucket : {at.first, at.second})
     for (std::uint32_t i = 0; i < slots_per_bucket; ++i)

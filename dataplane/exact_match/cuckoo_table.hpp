@@ -57,14 +57,13 @@ public:
   void prefetch(const position& at) const noexcept { __builtin_prefetch(&buckets_[at.first]); }
 
   /// False if the key is not there. Any thread.
-  [[nodiscard]] bool find(const packed_key<Words>& key, const position& at, content& out) const noexcept;
+  [[nodiscard]] bool find(const key_words<Words>& key, const position& at, content& out) const noexcept;
 
   // --- The writer's.
   /// False, and no change, when there is no way to a vacancy. REQUIRES: the key is not there.
-  [[nodiscard]] bool insert(packed_key<Words> key, std::uint64_t hash, content with,
-                            const hash_secret& secret) noexcept;
+  [[nodiscard]] bool insert(key_words<Words> key, std::uint64_t hash, content with, const hash_secret& secret) noexcept;
   /// False if the key was not there.
-  bool erase(const packed_key<Words>& key, std::uint64_t hash) noexcept;
+  bool erase(const key_words<Words>& key, std::uint64_t hash) noexcept;
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t slots() const noexcept { return std::size_t{bucket_count_} * slots_per_bucket; }
@@ -98,14 +97,14 @@ private:
     std::int32_t before = -1;
   };
 
-  static bool matches(const word* stored, const packed_key<Words>& key, std::uint64_t& last) noexcept {
+  static bool matches(const word* stored, const key_words<Words>& key, std::uint64_t& last) noexcept {
     last = stored[Words - 1].load(std::memory_order_acquire);
     auto difference = (last & ~key_word::note_mask) ^ key[Words - 1];
     for (std::size_t i = 0; i + 1 < Words; ++i)
       difference |= stored[i].load(std::memory_order_acquire) ^ key[i];
     return difference == 0;
   }
-  static bool look_in(const bucket& in, const packed_key<Words>& key, content& out) noexcept {
+  static bool look_in(const bucket& in, const key_words<Words>& key, content& out) noexcept {
     for (std::size_t i = 0; i < slots_per_bucket; ++i)
       if (std::uint64_t last; matches(in.keys[i], key, last)) {
         out.value = static_cast<std::uint32_t>(in.values.load(std::memory_order_acquire) >> (32 * i));
@@ -121,8 +120,8 @@ private:
     return i;
   }
 
-  [[nodiscard]] packed_key<Words> key_at(slot at) const noexcept {
-    packed_key<Words> out;
+  [[nodiscard]] key_words<Words> key_at(slot at) const noexcept {
+    key_words<Words> out;
     for (std::size_t i = 0; i < Words; ++i)
       out[i] = buckets_[at.bucket].keys[at.index][i].load(std::memory_order_relaxed);
     return out;
@@ -133,7 +132,7 @@ private:
   /// Changes a bucket under an odd version; `elsewhere` is added to its count.
   template <class Change>
   static void change(bucket& in, std::int64_t elsewhere, Change&& how) noexcept;
-  void write(slot at, const packed_key<Words>& key, std::uint32_t value, std::int64_t elsewhere) noexcept;
+  void write(slot at, const key_words<Words>& key, std::uint32_t value, std::int64_t elsewhere) noexcept;
   void clear(slot at, std::int64_t elsewhere) noexcept;
   void move(slot from, slot to, const hash_secret& secret) noexcept;
   [[nodiscard]] bool make_room(const position& at, slot& out, const hash_secret& secret) noexcept;
@@ -146,7 +145,7 @@ private:
 };
 
 template <std::size_t Words>
-inline bool cuckoo_table<Words>::find(const packed_key<Words>& key, const position& at, content& out) const noexcept {
+inline bool cuckoo_table<Words>::find(const key_words<Words>& key, const position& at, content& out) const noexcept {
   const auto& first = buckets_[at.first];
   for (;;) {
     const auto header = first.header.load(std::memory_order_acquire);

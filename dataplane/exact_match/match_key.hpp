@@ -33,11 +33,11 @@ inline constexpr std::uint64_t note_mask = std::uint64_t{0xffff} << note_shift;
 } // namespace key_word
 
 template <std::size_t Words>
-using packed_key = std::array<std::uint64_t, Words>;
-using packed_v4 = packed_key<3>;
-using packed_v6 = packed_key<6>;
+using key_words = std::array<std::uint64_t, Words>;
+using key_words_v4 = key_words<3>;
+using key_words_v6 = key_words<6>;
 
-/// True when the key is packed_v4's; keys of mixed families, which no packet has, are packed_v6's.
+/// True when the key is key_words_v4's; keys of mixed families, which no packet has, are key_words_v6's.
 [[nodiscard]] inline bool is_v4(const match_key& key) noexcept {
   return key.tuple.source.is_v4() && key.tuple.destination.is_v4();
 }
@@ -50,15 +50,15 @@ using packed_v6 = packed_key<6>;
 }
 
 /// REQUIRES: is_v4(key).
-[[nodiscard]] inline packed_v4 pack_v4(const match_key& key) noexcept {
+[[nodiscard]] inline key_words_v4 pack_v4(const match_key& key) noexcept {
   std::uint32_t source, destination;
   std::memcpy(&source, key.tuple.source.octets.data(), sizeof source);
   std::memcpy(&destination, key.tuple.destination.octets.data(), sizeof destination);
   return {key.where, std::uint64_t{source} << 32 | destination, last_key_word(key.tuple)};
 }
 
-[[nodiscard]] inline packed_v6 pack_v6(const match_key& key) noexcept {
-  packed_v6 out;
+[[nodiscard]] inline key_words_v6 pack_v6(const match_key& key) noexcept {
+  key_words_v6 out;
   out[0] = key.where;
   std::memcpy(&out[1], key.tuple.source.octets.data(), 16);
   std::memcpy(&out[3], key.tuple.destination.octets.data(), 16);
@@ -90,7 +90,7 @@ struct hash_secret {
 
 /// Independent of the note. Cost: two or four multiplications.
 template <std::size_t Words>
-[[nodiscard]] inline std::uint64_t hash_value(const packed_key<Words>& key, const hash_secret& secret) noexcept {
+[[nodiscard]] inline std::uint64_t hash_value(const key_words<Words>& key, const hash_secret& secret) noexcept {
   static_assert(Words % 3 == 0 && Words < std::tuple_size_v<decltype(secret.words)>);
   auto out = secret.words[Words];
   for (std::size_t i = 0; i < Words; i += 3) {

@@ -48,7 +48,7 @@ public:
 private:
   /// A key, packed, and where it may stand.
   struct prepared {
-    packed_v6 words;
+    key_words_v6 words;
     cuckoo_table<3>::position v4;
     cuckoo_table<6>::position v6;
     bool is_v4 = true;

@@ -54,32 +54,84 @@ void edge_switch::finish() noexcept {
 
 void edge_switch::process_burst(std::span<const packet> burst, std::uint64_t now_ns, tx_sink& out) noexcept {
   begin(now_ns, out);
-  for (const auto& frame : burst)
-    receive(frame);
+  for (; burst.size() > max_match_burst; burst = burst.subspan(max_match_burst))
+    process_together(burst.first(max_match_burst));
+  process_together(burst);
   finish();
 }
 
-void edge_switch::receive(const packet& frame) noexcept {
-  arrival in;
+void edge_switch::process_together(std::span<const packet> burst) noexcept {
+  for (const auto& frame : burst)
+    __builtin_prefetch(frame.data);
+  std::size_t count = 0;
+  for (const auto& frame : burst)
+    if (receive(frame, arrivals_[count])) {
+      keys_[count] = arrivals_[count].key().packed();
+      ++count;
+    }
+  flows_.lookup({keys_.data(), count}, {entries_.data(), count});
+  classify_misses(count);
+  const auto changes = flows_.changes();
+  for (std::size_t i = 0; i < count; ++i) {
+    auto& in = arrivals_[i];
+    // What an earlier packet changed may be this one's flow.
+    if (!(flows_.changes() == changes ? follow_entry(in, entries_[i]) : follow_entry(in)))
+      miss(in, answers_[i]);
+  }
+}
+
+/// Asks the classifier once for all packets of the burst that will ask it.
+void edge_switch::classify_misses(std::size_t count) noexcept {
+  std::fill_n(answers_.begin(), count, classifier_answer{});
+  if (rules_ == nullptr)
+    return;
+  std::array<packet_fields, max_classify_burst> fields;
+  std::array<rule_id, max_classify_burst> matched;
+  std::array<std::uint8_t, max_classify_burst> of;
+  static_assert(max_classify_burst >= max_match_burst);
+  std::size_t asked = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& in = arrivals_[i];
+    const auto* port = !entries_[i] && in.where.is_port() ? ports_.find(in.where.port()) : nullptr;
+    if (port == nullptr || port->kind != port_kind::attachment)
+      continue;
+    fields[asked] = make_packet_fields(in.parsed, port->id);
+    of[asked++] = static_cast<std::uint8_t>(i);
+  }
+  if (asked == 0)
+    return;
+  rules_->lookup({fields.data(), asked}, {matched.data(), asked});
+  for (std::size_t k = 0; k < asked; ++k)
+    answers_[of[k]] = {true, matched[k]};
+}
+
+/// False when the packet is dropped or was for the edge itself.
+bool edge_switch::receive(const packet& frame, arrival& in) noexcept {
+  in = {};
   in.frame = frame;
   in.received_ns = now_ns_;
   const bool is_watched = tracer_.is_watching();
   if (is_watched) [[unlikely]]
     tracer_.meet(in.frame);
   const auto* port = ports_.find(frame.in_port);
-  if (port == nullptr)
-    return drop(in.frame, drop_reason::unknown_port);
+  if (port == nullptr) {
+    drop(in.frame, drop_reason::unknown_port);
+    return false;
+  }
   counters_.ports[port->id].rx_packets.add();
   counters_.ports[port->id].rx_bytes.add(frame.length);
 
-  if (const auto bad = parse(frame.view(), in.parsed))
-    return drop(in.frame, *bad);
+  if (const auto bad = parse(frame.view(), in.parsed)) {
+    drop(in.frame, *bad);
+    return false;
+  }
   if (is_watched) [[unlikely]]
     tracer_.examine(in.frame, in.parsed, *port);
-  if (const auto bad = refused_station(*port, frame))
-    return drop(in.frame, *bad);
-  if (port->kind == port_kind::underlay ? admit_from_underlay(*port, in) : admit_from_host(*port, in))
-    match(in);
+  if (const auto bad = refused_station(*port, frame)) {
+    drop(in.frame, *bad);
+    return false;
+  }
+  return port->kind == port_kind::underlay ? admit_from_underlay(*port, in) : admit_from_host(*port, in);
 }
 
 drop_verdict edge_switch::refused_station(const port_config& port, const packet& frame) const noexcept {
@@ -193,14 +245,12 @@ void edge_switch::answer_neighbour(const port_config& port, arrival& in) noexcep
   tx_.push(port.id, in.frame, *out_);
 }
 
-void edge_switch::match(arrival& in) noexcept {
-  if (!follow_entry(in))
-    miss(in);
-}
-
 /// The exact-match stage. False on a miss; an entry that is out of date is brought up to date first.
 bool edge_switch::follow_entry(arrival& in) noexcept {
-  auto entry = flows_.find(in.key());
+  return follow_entry(in, flows_.find(in.key()));
+}
+
+bool edge_switch::follow_entry(arrival& in, flow_table::entry entry) noexcept {
   if (entry && !is_current(entry.flow, in))
     entry = flows_.find(in.key());
   if (!entry)
@@ -228,7 +278,7 @@ bool edge_switch::follow_entry(arrival& in) noexcept {
   return true;
 }
 
-void edge_switch::miss(arrival& in) noexcept {
+void edge_switch::miss(arrival& in, classifier_answer answer) noexcept {
   if (counters_.flows_waiting.value() > 0 && revive(in)) [[unlikely]] {
     if (follow_entry(in))
       return;
@@ -246,7 +296,7 @@ void edge_switch::miss(arrival& in) noexcept {
   if (port == nullptr) // closed while the packet was held
     return drop(in.frame, drop_reason::unknown_port);
   if (port->kind == port_kind::attachment)
-    return miss_on_attachment(in);
+    return miss_on_attachment(in, answer);
   // What a function emits belongs to a flow that went in. If that flow is known here and has no entry for this arm, it
   // was steered elsewhere meanwhile, and the store could not tell us more.
   const auto known = flows_.find_connection(in.where.tenant(), in.parsed.tuple);
@@ -304,15 +354,19 @@ bool edge_switch::is_source_attached(const arrival& in) const noexcept {
   return route != nullptr && route->port == in.where.port();
 }
 
-std::optional<rule_outcome> edge_switch::classify(const arrival& in) const noexcept {
-  return rules_ != nullptr ? rules_->find(make_packet_fields(in.parsed, in.where.port())) : std::nullopt;
+std::optional<rule_outcome> edge_switch::classify(const arrival& in, classifier_answer answer) const noexcept {
+  if (rules_ == nullptr)
+    return std::nullopt;
+  if (!answer.is_known)
+    return rules_->find(make_packet_fields(in.parsed, in.where.port()));
+  return answer.matched != no_rule ? std::optional{rules_->outcome(answer.matched)} : std::nullopt;
 }
 
-void edge_switch::miss_on_attachment(arrival& in) noexcept {
+void edge_switch::miss_on_attachment(arrival& in, classifier_answer answer) noexcept {
   if (!is_source_attached(in))
     return drop(in.frame, drop_reason::spoofed_source);
   counters_.classifier_lookups.add(rules_ != nullptr ? 1 : 0);
-  const auto matched = classify(in);
+  const auto matched = classify(in, answer);
   if (in.frame.is_traced()) [[unlikely]]
     tracer_.classified(in.frame, in.parsed, matched);
   if (!matched)

@@ -33,7 +33,9 @@ public:
   /// Why nothing was taken over.
   [[nodiscard]] cold_start cold() const noexcept { return file_.cold(); }
 
-  /// Takes over the packets of `burst`. @param now_ns CLOCK_MONOTONIC; never goes back between calls.
+  /// Takes over the packets of `burst`: up to 64 go through parsing, matching and classification together, so that the
+  /// memory one stage needs is on its way while the stage before it works. @param now_ns CLOCK_MONOTONIC; never goes
+  /// back between calls.
   void process_burst(std::span<const packet> burst, std::uint64_t now_ns, tx_sink& out) noexcept;
 
   /// Executes what the agent has submitted, up to `max_commands_at_once`. @return whether there was anything.
@@ -63,6 +65,13 @@ private:
     [[nodiscard]] flow_key key() const noexcept { return {where, parsed.tuple}; }
   };
 
+  /// What the classifier said about a packet whose burst it was asked about at once. A value of one burst and no part
+  /// of an arrival: rule ids mean nothing once the rules are others, and a packet that is held may outlive them.
+  struct classifier_answer {
+    bool is_known = false;
+    rule_id matched = no_rule;
+  };
+
   /// What a hold waits for: an answer for a pending flow, or for a pending path.
   struct hold_subject {
     packet_in_reason reason = packet_in_reason::rule;
@@ -80,7 +89,9 @@ private:
   // edge_switch.cpp: in
   void begin(std::uint64_t now_ns, tx_sink& out) noexcept;
   void finish() noexcept;
-  void receive(const packet& frame) noexcept;
+  void process_together(std::span<const packet> burst) noexcept;
+  [[nodiscard]] bool receive(const packet& frame, arrival& in) noexcept;
+  void classify_misses(std::size_t count) noexcept;
   [[nodiscard]] bool admit_from_underlay(const port_config& port, arrival& in) noexcept;
   [[nodiscard]] bool admit_from_host(const port_config& port, arrival& in) noexcept;
   [[nodiscard]] static bool is_our_echo(const port_config& port, const arrival& in) noexcept;
@@ -88,14 +99,15 @@ private:
   void answer_neighbour(const port_config& port, arrival& in) noexcept;
   [[nodiscard]] drop_verdict refused_station(const port_config& port, const packet& frame) const noexcept;
   [[nodiscard]] drop_verdict refused_host(const port_config& port, const arrival& in) const noexcept;
-  void match(arrival& in) noexcept;
   [[nodiscard]] bool follow_entry(arrival& in) noexcept;
-  void miss(arrival& in) noexcept;
+  [[nodiscard]] bool follow_entry(arrival& in, flow_table::entry entry) noexcept;
+  void miss(arrival& in) noexcept { miss(in, classifier_answer{}); }
+  void miss(arrival& in, classifier_answer answer) noexcept;
   void miss_on_path(arrival& in) noexcept;
-  void miss_on_attachment(arrival& in) noexcept;
+  void miss_on_attachment(arrival& in, classifier_answer answer) noexcept;
   [[nodiscard]] static drop_verdict unforwardable(const arrival& in) noexcept;
   [[nodiscard]] bool is_source_attached(const arrival& in) const noexcept;
-  [[nodiscard]] std::optional<rule_outcome> classify(const arrival& in) const noexcept;
+  [[nodiscard]] std::optional<rule_outcome> classify(const arrival& in, classifier_answer answer) const noexcept;
   void drop(const packet& gone, drop_reason reason) noexcept;
 
   // edge_switch_flows.cpp: flows and holds
@@ -183,6 +195,11 @@ private:
   std::vector<std::uint32_t> restored_paths_;
   /// Of the call being executed.
   std::uint64_t now_ns_ = 0;
+  /// Of the packets that go through the stages together.
+  std::array<arrival, max_match_burst> arrivals_;
+  std::array<match_key, max_match_burst> keys_;
+  std::array<flow_table::entry, max_match_burst> entries_;
+  std::array<classifier_answer, max_match_burst> answers_;
   tx_sink* out_ = nullptr;
 };
 

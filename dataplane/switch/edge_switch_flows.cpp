@@ -167,6 +167,8 @@ void edge_switch::install_by_eid(arrival& in) noexcept {
   const auto tenant = in.where.tenant();
   const auto& tuple = in.parsed.tuple;
   const auto* route = eids_->lookup(tenant, tuple.destination);
+  if (!config_.entries_by_eid)
+    return route_by_eid(in, route, {.instance_id = tenant});
   auto index = flows_.find_connection(tenant, tuple);
   if (index != none && flows_[index].what == flow::kind::by_eid && flows_[index].eid_generation != eid_generation_) {
     flows_.remove(index); // the other direction's source is to be checked again as well

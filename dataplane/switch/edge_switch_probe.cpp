@@ -99,7 +99,7 @@ drop_verdict edge_switch::probe_miss(const arrival& in, const port_config& port)
   }
   if (!is_source_attached(in))
     return drop_reason::spoofed_source;
-  const auto matched = classify(in);
+  const auto matched = classify(in, {});
   tracer_.classified(in.frame, in.parsed, matched);
   const overlay_header plain{.instance_id = in.where.tenant()};
   if (!matched)
