@@ -7,6 +7,7 @@
 //
 // What is compared are ratios of one run. Huge pages (sysctl vm.nr_hugepages=2048) are used where there are any.
 
+#include "benchmarks/bench_switch/match_rows.hpp"
 #include "benchmarks/bench_switch/workload.hpp"
 #include "dataplane/classify/forest_classifier.hpp"
 #include "dataplane/dpdk/mbuf_sink.hpp"
@@ -16,7 +17,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include <rte_bus_vdev.h>
+#include <rte_dev.h>
 #include <rte_eal.h>
 
 #include <chrono>
@@ -43,6 +44,7 @@ struct options {
   std::size_t rules = 0, flows = 0, frame_bytes = 64;
   double seconds = 2;
   bool as_json = false, with_testpmd = true;
+  std::size_t entries = 16'777'216;
   std::string exact = "both", overlay = "both";
 };
 
@@ -71,7 +73,8 @@ class rig {
 public:
   rig(const std::string& pcap, rte_mempool& buffers) {
     const auto arguments = "rx_pcap=" + pcap + ",infinite_rx=1";
-    usable_ = rte_vdev_init("net_pcap0", arguments.c_str()) == 0 && rte_vdev_init("net_null0", "no-rx=1") == 0 &&
+    usable_ = rte_eal_hotplug_add("vdev", "net_pcap0", arguments.c_str()) == 0 &&
+              rte_eal_hotplug_add("vdev", "net_null0", "no-rx=1") == 0 &&
               rte_eth_dev_get_port_by_name("net_pcap0", &in) == 0 &&
               rte_eth_dev_get_port_by_name("net_null0", &out) == 0 && start(in, buffers, 0) && start(out, buffers, 1);
   }
@@ -83,8 +86,8 @@ public:
         rte_eth_dev_stop(port);
         rte_eth_dev_close(port);
       }
-    (void)rte_vdev_uninit("net_pcap0");
-    (void)rte_vdev_uninit("net_null0");
+    (void)rte_eal_hotplug_remove("vdev", "net_pcap0");
+    (void)rte_eal_hotplug_remove("vdev", "net_null0");
   }
   [[nodiscard]] bool is_usable() const { return usable_; }
 
@@ -233,6 +236,12 @@ double run_testpmd(const options& wanted, const std::string& pcap, std::size_t f
   return best;
 }
 
+nlohmann::json to_json(const bench::match_row& of) {
+  return {{"entries", of.entries},     {"inserts_m_s", of.inserted}, {"hits_m_s", of.found},
+          {"misses_m_s", of.missed},   {"erases_m_s", of.erased},    {"bytes_per_entry", of.bytes_per_entry},
+          {"displaced", of.displaced}, {"refused", of.refused},      {"wrong", of.wrong}};
+}
+
 nlohmann::json to_json(const row& of) {
   return {{"rules", of.what.rules},
           {"flows", of.what.flows},
@@ -245,6 +254,13 @@ nlohmann::json to_json(const row& of) {
           {"of_testpmd", of.testpmd_mpps > 0 ? of.mpps / of.testpmd_mpps : 0},
           {"hit_share", of.hits},
           {"drop_share", of.drops}};
+}
+
+void print(const bench::match_row& of) {
+  std::printf("\nexact-match table alone, %zu keys of IPv4, M/s: %.1f inserted, %.1f found, %.1f missed, %.1f erased; "
+              "%.0f bytes a key, %.2f moved an insert, %lu refused, %lu wrong\n",
+              of.entries, of.inserted, of.found, of.missed, of.erased, of.bytes_per_entry, of.displaced,
+              static_cast<unsigned long>(of.refused), static_cast<unsigned long>(of.wrong));
 }
 
 void print(const row& of) {
@@ -273,12 +289,14 @@ int main(int argc, char** argv) {
   app.add_option("--lisp", wanted.overlay, "on, off or both: encapsulation on the way out")
       ->capture_default_str()
       ->check(CLI::IsMember({"on", "off", "both"}));
+  app.add_option("--entries", wanted.entries, "keys of the exact-match table measured alone; 0: leave it out")
+      ->capture_default_str();
   app.add_flag("!--no-testpmd", wanted.with_testpmd, "leave the ceiling out");
   app.add_flag("--json", wanted.as_json, "print JSON");
   CLI11_PARSE(app, argc, argv);
 
-  std::vector<case_of> cases{
-      {100, 64, false}, {100, 200'000, false}, {1'000, 200'000}, {10'000, 200'000}, {100'000, 200'000}};
+  std::vector<case_of> cases{{100, 64, false},  {100, 200'000, false}, {1'000, 200'000},
+                             {10'000, 200'000}, {100'000, 200'000},    {1'000'000, 1'000'000}};
   if (wanted.rules != 0 || wanted.flows != 0)
     cases = {{wanted.rules == 0 ? 100 : wanted.rules, wanted.flows == 0 ? 64 : wanted.flows, wanted.rules > 100}};
 
@@ -339,8 +357,15 @@ int main(int argc, char** argv) {
       }
   }
   std::filesystem::remove(pcap);
+  nlohmann::json result{{"cases", all}};
+  if (wanted.entries > 0) {
+    const auto alone = bench::measure_match_table(wanted.entries, 1);
+    result["exact_match_table"] = to_json(alone);
+    if (!wanted.as_json)
+      print(alone);
+  }
   if (wanted.as_json)
-    std::puts(all.dump(2).c_str());
+    std::puts(result.dump(2).c_str());
   rte_eal_cleanup();
   return 0;
 }

@@ -57,6 +57,16 @@ using key_words_v6 = key_words<6>;
   return {key.where, std::uint64_t{source} << 32 | destination, last_key_word(key.tuple)};
 }
 
+/// The same key from values in host order.
+[[nodiscard]] inline key_words_v4 pack_v4(std::uint64_t where, std::uint32_t source, std::uint32_t destination,
+                                          std::uint16_t source_port, std::uint16_t destination_port,
+                                          std::uint8_t protocol) noexcept {
+  constexpr std::uint64_t families = 1u << 1 | 1u << 2;
+  return {where, std::uint64_t{__builtin_bswap32(source)} << 32 | __builtin_bswap32(destination),
+          std::uint64_t{source_port} << (key_word::ports_shift + 16) |
+              std::uint64_t{destination_port} << key_word::ports_shift |
+              std::uint64_t{protocol} << key_word::protocol_shift | families | key_word::in_use};
+}
 [[nodiscard]] inline key_words_v6 pack_v6(const match_key& key) noexcept {
   key_words_v6 out;
   out[0] = key.where;

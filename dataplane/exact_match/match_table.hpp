@@ -7,12 +7,9 @@
 
 #include "dataplane/exact_match/cuckoo_table.hpp"
 
-#include <span>
+#include <algorithm>
 
 namespace glocal::dataplane {
-
-/// Most keys one lookup takes.
-inline constexpr std::size_t max_match_burst = 64;
 
 class match_table {
 public:
@@ -27,25 +24,6 @@ public:
   /// @throws std::bad_alloc when there is no memory for it.
   explicit match_table(std::size_t capacity, std::uint64_t seed = 0);
 
-  /// Cost: one cache line, for every tenth key two.
-  [[nodiscard]] result find(const match_key& key) const noexcept {
-    const auto at = prepare(key);
-    return find(at);
-  }
-  /// out[i] for keys[i]; the lines of all of them are on their way before the first is looked at.
-  /// REQUIRES: keys.size() == out.size() <= max_match_burst.
-  void lookup(std::span<const match_key> keys, std::span<result> out) const noexcept;
-
-  // --- The writer's.
-  /// False, and no change, when there is no room. REQUIRES: the key is not there; value != nothing.
-  [[nodiscard]] bool insert(const match_key& key, std::uint32_t value, std::uint16_t note) noexcept;
-  /// False if it was not there.
-  bool erase(const match_key& key) noexcept;
-
-  [[nodiscard]] std::size_t size() const noexcept { return v4_.size() + v6_.size(); }
-  [[nodiscard]] std::uint64_t displaced() const noexcept { return v4_.displaced() + v6_.displaced(); }
-
-private:
   /// A key, packed, and where it may stand.
   struct prepared {
     key_words_v6 words;
@@ -54,9 +32,49 @@ private:
     bool is_v4 = true;
   };
 
-  [[nodiscard]] prepared prepare(const match_key& key) const noexcept;
-  [[nodiscard]] result find(const prepared& at) const noexcept;
+  /// Cost: one cache line, for every tenth key two.
+  [[nodiscard]] result find(const match_key& key) const noexcept { return find(prepare(key)); }
+  /// The same in two steps, for bursts: the line of a prepared key is on its way.
+  [[nodiscard]] prepared prepare(const match_key& key) const noexcept {
+    prepared out;
+    if (is_v4(key)) [[likely]]
+      prepare(pack_v4(key), out);
+    else {
+      out.is_v4 = false;
+      out.words = pack_v6(key);
+      out.v6 = v6_.locate(hash_value(out.words, secret_));
+      v6_.prefetch(out.v6);
+    }
+    return out;
+  }
+  void prepare(const key_words_v4& key, prepared& out) const noexcept {
+    out.is_v4 = true;
+    std::copy(key.begin(), key.end(), out.words.begin());
+    out.v4 = v4_.locate(hash_value(key, secret_));
+    v4_.prefetch(out.v4);
+  }
+  [[nodiscard]] result find(const prepared& at) const noexcept {
+    if (at.is_v4) [[likely]] {
+      cuckoo_table<3>::content found;
+      if (v4_.find({at.words[0], at.words[1], at.words[2]}, at.v4, found))
+        return {found.value, found.note};
+    } else if (cuckoo_table<6>::content found; v6_.find(at.words, at.v6, found))
+      return {found.value, found.note};
+    return {};
+  }
 
+  // --- The writer's.
+  /// False, and no change, when there is no room. REQUIRES: the key is not there; value != nothing.
+  [[nodiscard]] bool insert(const match_key& key, std::uint32_t value, std::uint16_t note) noexcept;
+  /// False if it was not there.
+  bool erase(const match_key& key) noexcept;
+
+  [[nodiscard]] std::size_t size() const noexcept { return v4_.size() + v6_.size(); }
+  /// What IPv4 keys take, whether in use or not.
+  [[nodiscard]] std::size_t bytes() const noexcept { return v4_.bytes(); }
+  [[nodiscard]] std::uint64_t displaced() const noexcept { return v4_.displaced() + v6_.displaced(); }
+
+private:
   hash_secret secret_;
   cuckoo_table<3> v4_;
   cuckoo_table<6> v6_;

@@ -54,8 +54,8 @@ void edge_switch::finish() noexcept {
 
 void edge_switch::process_burst(std::span<const packet> burst, std::uint64_t now_ns, tx_sink& out) noexcept {
   begin(now_ns, out);
-  for (; burst.size() > max_match_burst; burst = burst.subspan(max_match_burst))
-    process_together(burst.first(max_match_burst));
+  for (; burst.size() > burst_packets; burst = burst.subspan(burst_packets))
+    process_together(burst.first(burst_packets));
   process_together(burst);
   finish();
 }
@@ -63,20 +63,47 @@ void edge_switch::process_burst(std::span<const packet> burst, std::uint64_t now
 void edge_switch::process_together(std::span<const packet> burst) noexcept {
   for (const auto& frame : burst)
     __builtin_prefetch(frame.data);
+  const bool has_short_way = config_.simple_lane && !tracer_.is_watching();
   std::size_t count = 0;
-  for (const auto& frame : burst)
-    if (receive(frame, arrivals_[count])) {
-      keys_[count] = arrivals_[count].key().packed();
+  for (const auto& frame : burst) {
+    const auto* port = ports_.find(frame.in_port);
+    if (port != nullptr) {
+      counters_.ports[port->id].rx_packets.add();
+      counters_.ports[port->id].rx_bytes.add(frame.length);
+    }
+    is_simple_[count] = has_short_way && port != nullptr && admit_simple(frame, simple_[count]);
+    if (is_simple_[count]) {
+      const auto& [in, ip, facts] = simple_[count];
+      flows_.prepare(
+          pack_v4(facts->where.word(), ip.source, ip.destination, ip.source_port, ip.destination_port, ip.protocol),
+          keys_[count++]);
+    } else if (admit(frame, arrivals_[count])) {
+      keys_[count] = flows_.prepare(arrivals_[count].key());
       ++count;
     }
-  flows_.lookup({keys_.data(), count}, {entries_.data(), count});
-  classify_misses(count);
+  }
+  bool has_misses = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    entries_[i] = flows_.find(keys_[i]);
+    has_misses |= !entries_[i];
+  }
+  if (has_misses)
+    classify_misses(count);
   const auto changes = flows_.changes();
   for (std::size_t i = 0; i < count; ++i) {
-    auto& in = arrivals_[i];
     // What an earlier packet changed may be this one's flow.
-    if (!(flows_.changes() == changes ? follow_entry(in, entries_[i]) : follow_entry(in)))
-      miss(in, answers_[i]);
+    const auto entry = flows_.changes() == changes ? entries_[i] : flows_.find(keys_[i]);
+    const auto answer = has_misses ? answers_[i] : classifier_answer{};
+    auto& in = arrivals_[i];
+    if (is_simple_[i]) {
+      auto& simple = simple_[i];
+      if (entry ? forward_simple(simple, entry) : forward_simple_miss(simple, answer))
+        continue;
+      if (!admit(simple.frame, in))
+        continue;
+    }
+    if (!follow_entry(in, entry))
+      miss(in, answer);
   }
 }
 
@@ -88,14 +115,30 @@ void edge_switch::classify_misses(std::size_t count) noexcept {
   std::array<packet_fields, max_classify_burst> fields;
   std::array<rule_id, max_classify_burst> matched;
   std::array<std::uint8_t, max_classify_burst> of;
-  static_assert(max_classify_burst >= max_match_burst);
+  static_assert(max_classify_burst >= burst_packets);
   std::size_t asked = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    const auto& in = arrivals_[i];
-    const auto* port = !entries_[i] && in.where.is_port() ? ports_.find(in.where.port()) : nullptr;
-    if (port == nullptr || port->kind != port_kind::attachment)
+    if (entries_[i])
       continue;
-    fields[asked] = make_packet_fields(in.parsed, port->id);
+    if (is_simple_[i]) {
+      const auto& [frame, ip, port] = simple_[i];
+      if (port->kind != port_kind::attachment)
+        continue;
+      fields[asked] = {.source = ip_address::v4(ip.source),
+                       .destination = ip_address::v4(ip.destination),
+                       .source_port = ip.source_port,
+                       .destination_port = ip.destination_port,
+                       .in_port = frame.in_port,
+                       .protocol = ip.protocol,
+                       .dscp = static_cast<std::uint8_t>(ip.traffic_class >> 2),
+                       .tcp_flags = ip.tcp_flags};
+    } else {
+      const auto& in = arrivals_[i];
+      const auto* port = in.where.is_port() ? ports_.find(in.where.port()) : nullptr;
+      if (port == nullptr || port->kind != port_kind::attachment)
+        continue;
+      fields[asked] = make_packet_fields(in.parsed, port->id);
+    }
     of[asked++] = static_cast<std::uint8_t>(i);
   }
   if (asked == 0)
@@ -106,7 +149,7 @@ void edge_switch::classify_misses(std::size_t count) noexcept {
 }
 
 /// False when the packet is dropped or was for the edge itself.
-bool edge_switch::receive(const packet& frame, arrival& in) noexcept {
+bool edge_switch::admit(const packet& frame, arrival& in) noexcept {
   in = {};
   in.frame = frame;
   in.received_ns = now_ns_;
@@ -118,9 +161,6 @@ bool edge_switch::receive(const packet& frame, arrival& in) noexcept {
     drop(in.frame, drop_reason::unknown_port);
     return false;
   }
-  counters_.ports[port->id].rx_packets.add();
-  counters_.ports[port->id].rx_bytes.add(frame.length);
-
   if (const auto bad = parse(frame.view(), in.parsed)) {
     drop(in.frame, *bad);
     return false;
@@ -266,7 +306,7 @@ bool edge_switch::follow_entry(arrival& in, flow_table::entry entry) noexcept {
   case flow::kind::on_path:
     touch(entry.flow, in, step.way);
     if (step.position == 0 && in.where.is_port())
-      count_entry(in, paths_[flow.path_slot].account, step.way);
+      count_entry(in.parsed.ip_total_length, paths_[flow.path_slot].account, step.way);
     take_step(in, paths_[flow.path_slot].program, step, flow.routes[static_cast<std::size_t>(step.way)]);
     break;
   case flow::kind::by_eid:

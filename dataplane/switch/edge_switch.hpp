@@ -4,7 +4,10 @@
 //   receive → parse → (underlay: decapsulate | attachment, arm: local duties) → exact match → step or EID → send
 //                                                        └ miss → path table | classifier → hold and packet-in
 //
-// Files follow the packet: edge_switch.cpp (receive, match, miss), edge_switch_flows.cpp (install, hold, release, end),
+// Packets as most are take a short way through the same stages, and the long one as soon as anything is unusual.
+//
+// Files follow the packet: edge_switch.cpp (receive, match, miss), edge_switch_simple.cpp (the short way),
+// edge_switch_flows.cpp (install, hold, release, end),
 // edge_switch_output.cpp (steps, EID routing, encapsulation, next hops), edge_switch_commands.cpp (the agent's orders),
 // edge_switch_probe.cpp (what would become of a packet).
 //
@@ -22,6 +25,7 @@
 #include "dataplane/switch/tunnel_table.hpp"
 #include "dataplane/switch/tx_queue.hpp"
 #include "dataplane/wire/neighbour.hpp"
+#include "dataplane/wire/simple_packet.hpp"
 
 namespace glocal::dataplane {
 
@@ -53,6 +57,9 @@ public:
   static constexpr std::size_t max_commands_at_once = 256;
 
 private:
+  /// Most packets that go through the stages together.
+  static constexpr std::size_t burst_packets = 64;
+
   /// A packet on its way through, with what is known about it so far.
   struct arrival {
     packet frame;
@@ -70,6 +77,14 @@ private:
   struct classifier_answer {
     bool is_known = false;
     rule_id matched = no_rule;
+  };
+
+  /// A packet on the short way. Its frame is as it came in until it goes out, so that it may take the long way at any
+  /// stage.
+  struct simple_arrival {
+    packet frame;
+    simple_packet ip;
+    const v4_port* port = nullptr;
   };
 
   /// What a hold waits for: an answer for a pending flow, or for a pending path.
@@ -90,7 +105,7 @@ private:
   void begin(std::uint64_t now_ns, tx_sink& out) noexcept;
   void finish() noexcept;
   void process_together(std::span<const packet> burst) noexcept;
-  [[nodiscard]] bool receive(const packet& frame, arrival& in) noexcept;
+  [[nodiscard]] bool admit(const packet& frame, arrival& in) noexcept;
   void classify_misses(std::size_t count) noexcept;
   [[nodiscard]] bool admit_from_underlay(const port_config& port, arrival& in) noexcept;
   [[nodiscard]] bool admit_from_host(const port_config& port, arrival& in) noexcept;
@@ -110,11 +125,25 @@ private:
   [[nodiscard]] std::optional<rule_outcome> classify(const arrival& in, classifier_answer answer) const noexcept;
   void drop(const packet& gone, drop_reason reason) noexcept;
 
+  // edge_switch_simple.cpp: the short way. What answers false has done nothing.
+  [[nodiscard]] bool admit_simple(const packet& frame, simple_arrival& in) const noexcept;
+  [[nodiscard]] bool forward_simple(simple_arrival& in, flow_table::entry entry) noexcept;
+  [[nodiscard]] bool forward_simple_miss(simple_arrival& in, classifier_answer answer) noexcept;
+  [[nodiscard]] bool step_simple(simple_arrival& in, const path_program& path, path_step step,
+                                 const eid_route* route) noexcept;
+  [[nodiscard]] bool route_simple(simple_arrival& in, const eid_route* route, const overlay_header& header) noexcept;
+  [[nodiscard]] bool deliver_simple(simple_arrival& in, port_id port) noexcept;
+  [[nodiscard]] bool encapsulate_simple(simple_arrival& in, const ip_address& rloc,
+                                        const overlay_header& header) noexcept;
+
   // edge_switch_flows.cpp: flows and holds
-  [[nodiscard]] bool is_fresh(std::uint32_t index, const arrival& in) const noexcept;
+  [[nodiscard]] bool is_fresh(std::uint32_t index, bool may_begin) const noexcept;
   [[nodiscard]] bool is_current(std::uint32_t index, const arrival& in) noexcept;
-  void touch(std::uint32_t index, const arrival& in, direction way) noexcept;
-  void count_entry(const arrival& in, std::uint16_t account, direction way) noexcept;
+  void touch(std::uint32_t index, std::uint32_t ip_bytes, std::uint8_t tcp_flags, direction way) noexcept;
+  void touch(std::uint32_t index, const arrival& in, direction way) noexcept {
+    touch(index, in.parsed.ip_total_length, in.parsed.tcp_flags, way);
+  }
+  void count_entry(std::uint32_t ip_bytes, std::uint16_t account, direction way) noexcept;
   [[nodiscard]] std::uint32_t install(const install_flow& order, std::uint32_t path_slot,
                                       displaced_holds& displaced) noexcept;
   [[nodiscard]] bool program(std::uint32_t index, displaced_holds& displaced) noexcept;
@@ -196,10 +225,12 @@ private:
   /// Of the call being executed.
   std::uint64_t now_ns_ = 0;
   /// Of the packets that go through the stages together.
-  std::array<arrival, max_match_burst> arrivals_;
-  std::array<match_key, max_match_burst> keys_;
-  std::array<flow_table::entry, max_match_burst> entries_;
-  std::array<classifier_answer, max_match_burst> answers_;
+  std::array<arrival, burst_packets> arrivals_;
+  std::array<simple_arrival, burst_packets> simple_;
+  std::array<bool, burst_packets> is_simple_{};
+  std::array<match_table::prepared, burst_packets> keys_;
+  std::array<flow_table::entry, burst_packets> entries_;
+  std::array<classifier_answer, burst_packets> answers_;
   tx_sink* out_ = nullptr;
 };
 

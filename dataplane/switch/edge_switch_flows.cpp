@@ -10,12 +10,6 @@ std::uint64_t nanoseconds(std::chrono::nanoseconds duration) noexcept {
   return static_cast<std::uint64_t>(duration.count());
 }
 
-/// TCP tells where a connection begins; of other protocols every packet may be a beginning.
-bool may_begin_connection(const parsed_packet& parsed) noexcept {
-  return parsed.tuple.protocol != ip_protocol::tcp ||
-         (parsed.tcp_flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::syn;
-}
-
 /// Why a held packet goes nowhere although its flow was answered: the answer gives this edge no entry for it.
 drop_reason unmatched(packet_in_reason asked) noexcept {
   switch (asked) {
@@ -32,7 +26,8 @@ drop_reason unmatched(packet_in_reason asked) noexcept {
 // --- Flows ----------------------------------------------------------------------------------------------------------
 
 /// True when the entries of the flow say what they should now.
-bool edge_switch::is_fresh(std::uint32_t index, const arrival& in) const noexcept {
+/// @param may_begin a packet that may begin a connection.
+bool edge_switch::is_fresh(std::uint32_t index, bool may_begin) const noexcept {
   const auto& known = flows_[index];
   switch (known.what) {
   case flow::kind::refused: return now_ns_ - known.last_used_ns < flows_.about(index).idle_ns;
@@ -40,8 +35,7 @@ bool edge_switch::is_fresh(std::uint32_t index, const arrival& in) const noexcep
     return known.path_generation == paths_[known.path_slot].generation && known.eid_generation == eid_generation_;
   case flow::kind::by_eid:
     // New rules leave an established connection where it is: a stateful function would not know it.
-    return known.eid_generation == eid_generation_ &&
-           (known.rules_generation == rules_generation_ || !may_begin_connection(in.parsed));
+    return known.eid_generation == eid_generation_ && (known.rules_generation == rules_generation_ || !may_begin);
   case flow::kind::pending:
   case flow::kind::free: break;
   }
@@ -51,7 +45,7 @@ bool edge_switch::is_fresh(std::uint32_t index, const arrival& in) const noexcep
 /// As is_fresh(); if not, the flow was brought up to date or ended, and the caller looks again.
 bool edge_switch::is_current(std::uint32_t index, const arrival& in) noexcept {
   auto& flow = flows_[index];
-  if (is_fresh(index, in)) [[likely]]
+  if (is_fresh(index, may_begin_connection(in.parsed.tuple.protocol, in.parsed.tcp_flags))) [[likely]]
     return true;
   if (flow.what == flow::kind::on_path) {
     counters_.flows_resteered.add();
@@ -65,29 +59,29 @@ bool edge_switch::is_current(std::uint32_t index, const arrival& in) noexcept {
   return false;
 }
 
-void edge_switch::touch(std::uint32_t index, const arrival& in, direction way) noexcept {
+void edge_switch::touch(std::uint32_t index, std::uint32_t ip_bytes, std::uint8_t tcp_flags, direction way) noexcept {
   auto& used = flows_[index];
   used.last_used_ns = now_ns_;
   ++used.packets;
-  used.bytes += in.parsed.ip_total_length;
-  if (in.parsed.tuple.protocol != ip_protocol::tcp)
+  used.bytes += ip_bytes;
+  if (tcp_flags == 0) // no TCP, or nothing said
     return;
   const bool was_closed = used.is_closed();
-  if ((in.parsed.tcp_flags & tcp_flag::rst) != 0)
+  if ((tcp_flags & tcp_flag::rst) != 0)
     used.closed = flow::both_closed;
-  else if ((in.parsed.tcp_flags & tcp_flag::fin) != 0)
+  else if ((tcp_flags & tcp_flag::fin) != 0)
     used.closed = static_cast<std::uint8_t>(used.closed | 1u << static_cast<unsigned>(way));
-  else if (may_begin_connection(in.parsed)) // the tuple is used again (RFC 9293 section 3.6.1)
+  else if (may_begin_connection(ip_protocol::tcp, tcp_flags)) // the tuple is used again (RFC 9293 section 3.6.1)
     used.closed = 0;
   if (used.is_closed() && !was_closed)
     flows_.schedule(index, now_ns_ + nanoseconds(config_.closed_linger));
 }
 
 /// A packet sets out on a path.
-void edge_switch::count_entry(const arrival& in, std::uint16_t account, direction way) noexcept {
+void edge_switch::count_entry(std::uint32_t ip_bytes, std::uint16_t account, direction way) noexcept {
   auto& counted = counters_.paths[account];
   counted.packets[static_cast<std::size_t>(way)].add();
-  counted.bytes[static_cast<std::size_t>(way)].add(in.parsed.ip_total_length);
+  counted.bytes[static_cast<std::size_t>(way)].add(ip_bytes);
 }
 
 /// The flow of `order`, made, moved to the path or just found; `none` when the table is full.

@@ -46,7 +46,7 @@ drop_verdict edge_switch::probe_entry(const arrival& in, flow_table::entry entry
   const auto& identity = flows_.about(entry.flow);
   const auto& port = *ports_.find(in.frame.in_port);
   auto step = entry.step;
-  if (!is_fresh(entry.flow, in)) {
+  if (!is_fresh(entry.flow, may_begin_connection(in.parsed.tuple.protocol, in.parsed.tcp_flags))) {
     if (flow.what != flow::kind::on_path)
       return probe_miss(in, port); // it would be removed
     // It would be programmed again: by what the path and the EIDs are now.

@@ -3,6 +3,7 @@
 
 #include "dataplane/switch/pool.hpp"
 #include "dataplane/switch/southbound.hpp"
+#include "dataplane/wire/headers.hpp"
 
 #include <array>
 #include <cstdint>
@@ -42,6 +43,11 @@ struct alignas(64) flow {
   [[nodiscard]] bool is_closed() const noexcept { return closed == both_closed; }
 };
 static_assert(sizeof(flow) == 64);
+
+/// TCP tells where a connection begins; of other protocols every packet may be a beginning.
+[[nodiscard]] constexpr bool may_begin_connection(std::uint8_t protocol, std::uint8_t tcp_flags) noexcept {
+  return protocol != ip_protocol::tcp || (tcp_flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::syn;
+}
 
 /// What changes when the flow is programmed, and not with its packets.
 struct flow_identity {

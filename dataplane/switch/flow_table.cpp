@@ -14,16 +14,6 @@ flow_table::flow_table(const switch_config& config, counters& counted, flow_file
       first_place_(config.flows, none), entries_{config.flows * config.entries_per_flow, config.hash_key},
       timers_{config.flows, static_cast<std::uint64_t>(config.timer_tick.count())} {}
 
-void flow_table::lookup(std::span<const match_key> keys, std::span<entry> out) const noexcept {
-  std::array<match_table::result, max_match_burst> found;
-  entries_.lookup(keys, {found.data(), keys.size()});
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    out[i] = entry_of(found[i]);
-    if (out[i])
-      __builtin_prefetch(&live_[out[i].flow], 1);
-  }
-}
-
 std::uint32_t flow_table::find_connection(std::uint32_t tenant, const five_tuple& tuple) const noexcept {
   return find({place::connection(tenant), tuple.canonical()}).flow;
 }

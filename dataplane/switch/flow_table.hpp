@@ -43,8 +43,17 @@ public:
 
   /// The entry for `key`, if there is one.
   [[nodiscard]] entry find(const flow_key& key) const noexcept { return entry_of(entries_.find(key.packed())); }
-  /// out[i] for keys[i], and their flows' lines on their way. Sizes as of match_table::lookup.
-  void lookup(std::span<const match_key> keys, std::span<entry> out) const noexcept;
+  /// The same in two steps, for bursts: the line of a prepared key is on its way, and then that of the flow.
+  [[nodiscard]] match_table::prepared prepare(const flow_key& key) const noexcept {
+    return entries_.prepare(key.packed());
+  }
+  void prepare(const key_words_v4& key, match_table::prepared& out) const noexcept { entries_.prepare(key, out); }
+  [[nodiscard]] entry find(const match_table::prepared& at) const noexcept {
+    const auto found = entry_of(entries_.find(at));
+    if (found)
+      __builtin_prefetch(&live_[found.flow], 1);
+    return found;
+  }
   /// Differs after every change that could make an entry found before another one.
   [[nodiscard]] std::uint64_t changes() const noexcept { return changes_; }
   /// The flow of the connection `tuple` is of, in either direction; `none` if there is none.

@@ -85,6 +85,20 @@ neighbour_table::answer neighbour_table::use(port_id port, const ip_address& add
   return {index, ask};
 }
 
+const neighbour* neighbour_table::find_ready(port_id port, std::uint32_t v4_address, std::uint64_t now_ns) noexcept {
+  const auto wanted = ip_address::v4(v4_address);
+  auto& recent = recent_[(v4_address ^ v4_address >> 8 ^ port) % recent_.size()];
+  const auto is_it = [&](const neighbour& each) { return each.in_use && each.port == port && each.address == wanted; };
+  if (!is_it(table_[recent])) {
+    const auto index = find(port, wanted);
+    if (index == none)
+      return nullptr;
+    recent = index;
+  }
+  const auto& found = table_[recent];
+  return found.resolved && now_ns - found.confirmed_ns < reachable_ns_ ? &found : nullptr;
+}
+
 neighbour_table::holds::outcome neighbour_table::hold(std::uint32_t neighbour, const packet& waiting,
                                                       std::uint64_t now_ns) noexcept {
   auto& target = table_[neighbour];

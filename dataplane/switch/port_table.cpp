@@ -3,6 +3,33 @@
 #include <algorithm>
 
 namespace glocal::dataplane {
+namespace {
+
+v4_port v4_of(const port_config& config) noexcept {
+  v4_port out;
+  out.is_present = true;
+  out.kind = config.kind;
+  out.router = config.via_v4 ? config.via_v4->v4_value() : 0;
+  out.peer = config.peer_v4 ? config.peer_v4->v4_value() : 0;
+  out.mtu = config.mtu;
+  out.mac = config.mac;
+  out.where = place::port(config.tenant, config.id);
+  for (const auto& own : config.addresses)
+    if (own.address.is_v4() && out.owned < max_port_addresses) {
+      out.own[out.owned] = own.address.v4_value();
+      out.mask[out.owned++] = own.length == 0 ? 0 : 0xffff'ffffu << (32 - own.length);
+    }
+  return out;
+}
+
+} // namespace
+
+void port_table::put(port_config& config) noexcept {
+  v4_[config.id] = v4_of(config);
+  auto& target = ports_[config.id];
+  target.present = true;
+  std::swap(target.config, config);
+}
 
 const port_config* port_table::towards(const ip_address& rloc) const noexcept {
   const port_config* routed = nullptr;

@@ -71,6 +71,10 @@ struct switch_config {
   /// Remote RLOCs at once, in both encapsulation formats.
   std::size_t tunnels = 4096;
 
+  /// Packets as most are (dataplane/wire/simple_packet.hpp) take a short way. Without, all take the long one, which
+  /// does the same to them: for tests that compare, and to measure.
+  bool simple_lane = true;
+
   /// Tells the time of one step of a traced packet, CLOCK_MONOTONIC; nullptr: the time of the burst. noexcept.
   std::uint64_t (*trace_clock)() noexcept = nullptr;
 

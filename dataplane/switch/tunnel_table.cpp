@@ -16,8 +16,10 @@ const tunnel_table::way* tunnel_table::find_or_make(const ip_address& rloc, tunn
   const auto key = hash(rloc, format);
   const auto known = index_.find(
       key, [&](std::uint32_t candidate) { return ways_[candidate].rloc == rloc && ways_[candidate].format == format; });
-  if (known != none)
+  if (known != none) {
+    recent_[recent_slot(rloc, format)] = known;
     return &ways_[known];
+  }
 
   const auto* port = ports.towards(rloc);
   if (port == nullptr)
@@ -40,6 +42,7 @@ const tunnel_table::way* tunnel_table::find_or_make(const ip_address& rloc, tunn
 }
 
 void tunnel_table::clear() noexcept {
+  recent_.fill(none);
   for (std::uint32_t i = 0; i < ways_.high_water(); ++i)
     if (ways_[i].through.format != nullptr) {
       index_.erase(hash(ways_[i].rloc, ways_[i].format), i);

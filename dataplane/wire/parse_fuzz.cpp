@@ -2,6 +2,7 @@
 
 #include "dataplane/wire/checksum.hpp"
 #include "dataplane/wire/neighbour.hpp"
+#include "dataplane/wire/simple_packet.hpp"
 #include "dataplane/wire/testing/packet_builder.hpp"
 
 #include <cstdlib>
@@ -25,12 +26,34 @@ void check_offsets(const parsed_packet& p, std::size_t size) {
     require(p.l3_offset + p.ip_total_length <= size && p.payload_offset <= p.l3_offset + p.ip_total_length);
 }
 
+/// read_simple() reads what it should read, as parse() reads it.
+void check_simple(byte_view frame, parsed_packet p, bool is_bad) {
+  simple_packet s;
+  const bool is_wanted = !is_bad && p.kind == packet_kind::ipv4 && !p.has_vlan_tag &&
+                         (p.tuple.protocol == ip_protocol::tcp || p.tuple.protocol == ip_protocol::udp);
+  require(read_simple(frame, s) == is_wanted);
+  if (!is_wanted)
+    return;
+  const five_tuple tuple{ip_address::v4(s.source), ip_address::v4(s.destination), s.source_port, s.destination_port,
+                         s.protocol};
+  require(tuple == p.tuple && s.ip_bytes == p.ip_total_length && s.traffic_class == (p.dscp << 2 | p.ecn) &&
+          s.ttl == p.ttl && s.tcp_flags == p.tcp_flags);
+  if (s.ttl <= 1)
+    return;
+  packet_buffer one{{frame.begin(), frame.end()}}, other{{frame.begin(), frame.end()}};
+  decrement_ttl(one.view.data, s);
+  require(!decrement_ttl(other.view.data, p));
+  require(one.frame() == other.frame() && s.ttl == p.ttl);
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto frame = std::as_bytes(std::span{data, size});
   parsed_packet p;
-  if (parse(frame, p))
+  const auto bad = parse(frame, p);
+  check_simple(frame, p, bad.has_value());
+  if (bad)
     return 0;
   check_offsets(p, size);
   if (is_neighbour_message(p))
