@@ -35,6 +35,16 @@ bool is_plain(char c, escape_quotes quotes) {
 
 } // namespace
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto size = character_bytes(text);
+    if (size == 0)
+      return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
 void append_escaped(std::string& to, std::string_view text, escape_quotes quotes) {
   while (!text.empty()) {
     // Nearly all of nearly every text.

@@ -12,6 +12,9 @@ enum class escape_quotes : bool { no, yes };
 /// the backslash behind a backslash.
 void append_escaped(std::string& to, std::string_view text, escape_quotes quotes);
 
+/// Whether all of it is UTF-8 (RFC 3629).
+[[nodiscard]] bool is_utf8(std::string_view text);
+
 /// `"text"`, as JSON has it.
 inline void append_json_string(std::string& to, std::string_view text) {
   to += '"';

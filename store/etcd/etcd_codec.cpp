@@ -1,5 +1,7 @@
 #include "store/etcd/etcd_codec.hpp"
 
+#include "base/base64.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -14,40 +16,6 @@ namespace {
 
 constexpr std::size_t max_members = 16;
 constexpr std::size_t max_name_bytes = 255;
-constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-// RFC 4648 section 4: the gateway's form of bytes.
-std::string to_base64(std::string_view in) {
-  std::string out;
-  for (std::size_t i = 0; i < in.size(); i += 3) {
-    std::uint32_t group = 0;
-    const auto have = std::min<std::size_t>(3, in.size() - i);
-    for (std::size_t k = 0; k < 3; ++k)
-      group = group << 8 | (k < have ? static_cast<unsigned char>(in[i + k]) : 0u);
-    for (std::size_t k = 0; k < 4; ++k)
-      out += k <= have ? digits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
-}
-
-std::optional<std::string> from_base64(std::string_view in) {
-  if (in.size() % 4 != 0)
-    return std::nullopt;
-  while (!in.empty() && in.back() == '=')
-    in.remove_suffix(1);
-  std::string out;
-  std::uint32_t group = 0;
-  unsigned bits = 0;
-  for (const char c : in) {
-    const auto value = digits.find(c);
-    if (value == std::string_view::npos)
-      return std::nullopt;
-    group = group << 6 | static_cast<std::uint32_t>(value);
-    if ((bits += 6) >= 8)
-      out += static_cast<char>(group >> (bits -= 8) & 0xff);
-  }
-  return out;
-}
 
 const json* member(const json& in, const char* key) {
   if (!in.is_object())
