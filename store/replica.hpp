@@ -50,6 +50,13 @@ public:
   [[nodiscard]] const replica_log& log() const noexcept { return log_; }
   [[nodiscard]] const slot_table& table() const noexcept { return table_; }
   [[nodiscard]] log_position applied() const noexcept { return applied_; }
+  /// A primary's view of who has its log: members, and who is about to become one.
+  struct follower_progress {
+    member who;
+    /// Of the log, not yet known to be on its disk.
+    log_index missing = 0;
+  };
+  [[nodiscard]] std::vector<follower_progress> followers() const;
   /// The committed state. Cost: O(entries).
   [[nodiscard]] snapshot committed() const { return {applied_, table_.image()}; }
 

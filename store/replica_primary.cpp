@@ -67,6 +67,14 @@ std::set<member> replica::voters() const {
   return out;
 }
 
+std::vector<replica::follower_progress> replica::followers() const {
+  std::vector<follower_progress> out;
+  if (role_ == replica_role::primary)
+    for (const auto& [who, to] : peers_)
+      out.push_back({who, log_.last().index - std::min(to.match, log_.last().index)});
+  return out;
+}
+
 void replica::advance_commit() {
   if (role_ != replica_role::primary)
     return;

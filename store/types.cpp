@@ -15,6 +15,7 @@ std::string_view name(table value) noexcept {
   case table::links: return "links";
   case table::mappings: return "mappings";
   case table::subscriptions: return "subscriptions";
+  case table::user: return "user";
   }
   return "unknown";
 }

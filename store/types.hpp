@@ -26,11 +26,12 @@ enum class table : std::uint8_t {
   links = 7,
   mappings = 8,
   subscriptions = 9,
+  user = 10, ///< rows of programs outside; glocal itself reads and writes none
 };
-inline constexpr table all_tables[] = {table::catalogue, table::instances, table::flows,
-                                       table::paths,     table::status,    table::digests,
-                                       table::links,     table::mappings,  table::subscriptions};
-inline constexpr table last_table = table::subscriptions;
+inline constexpr table all_tables[] = {table::catalogue,     table::instances, table::flows, table::paths,
+                                       table::status,        table::digests,   table::links, table::mappings,
+                                       table::subscriptions, table::user};
+inline constexpr table last_table = table::user;
 [[nodiscard]] std::string_view name(table value) noexcept;
 [[nodiscard]] std::optional<table> parse_table(std::string_view name) noexcept;
 
@@ -157,18 +158,32 @@ struct scan_page {
   bool operator==(const scan_page&) const = default;
 };
 
+/// How far a slot's changes are known.
+struct slot_revision {
+  slot_id slot = 0;
+  revision at = 0;
+
+  bool operator==(const slot_revision&) const = default;
+};
+
 using watch_id = std::uint64_t;
 /// What a watcher sees. `put` and `erase` alone keep a copy of the watched entries right; the others say how right.
 struct watch_event {
   enum class kind : std::uint8_t {
-    put,     ///< `entry` is there now
-    erase,   ///< `entry.table`, `entry.key` is gone
-    live,    ///< everything up to now has been delivered and the stream runs: after the snapshot, and after a resync
-    suspect, ///< the stream is silent or its node is gone: what was delivered may be stale; `live` will end it
-    resync,  ///< changes were missed; what follows up to `live` repairs the copy (keys that are gone come as erase)
+    put,       ///< `entry` is there now
+    erase,     ///< `entry.table`, `entry.key` is gone
+    live,      ///< everything up to now has been delivered and the stream runs: after the snapshot, and after a resync
+    suspect,   ///< the stream is silent or its node is gone: what was delivered may be stale; `live` will end it
+    resync,    ///< changes were missed; what follows up to `live` repairs the copy (keys that are gone come as erase)
+    compacted, ///< of a watch that began at given revisions: `slot` no longer has what followed; begin without them
   };
   kind what = kind::put;
   glocal::store::entry entry{};
+  /// Of put, erase and compacted: the entry's slot, and the revision of the change there.
+  slot_id slot = 0;
+  revision at = 0;
+  /// Of live: how far every watched slot has been delivered.
+  std::vector<slot_revision> positions{};
 
   bool operator==(const watch_event&) const = default;
 };

@@ -4,10 +4,16 @@
 
 namespace glocal::store {
 
-watch_merge::watch_merge(table of, std::vector<std::vector<slot_id>> slots) : of_{of}, slots_{std::move(slots)} {
+watch_merge::watch_merge(table of, std::vector<std::vector<slot_id>> slots, const std::vector<slot_revision>& from)
+    : of_{of}, slots_{std::move(slots)} {
   for (std::size_t node = 0; node < slots_.size(); ++node)
     for (const auto slot : slots_[node])
       streams_[slot].node = node;
+  for (const auto& point : from)
+    if (const auto stream = streams_.find(point.slot); stream != streams_.end()) {
+      stream->second.at = point.at;
+      stream->second.given = true;
+    }
   behind_ = streams_.size();
 }
 
@@ -20,7 +26,7 @@ void watch_merge::lost(std::size_t node, const sink& emit) {
   if (behind_ == 0 || std::exchange(suspect_, true))
     return;
   live_ = false;
-  emit({watch_event::kind::suspect, {}});
+  emit({.what = watch_event::kind::suspect});
 }
 
 void watch_merge::restart(std::size_t node) {
@@ -38,39 +44,47 @@ void watch_merge::deliver(std::size_t node, std::vector<watch_record> records, c
     const auto found = streams_.find(record.slot);
     if (found == streams_.end() || found->second.node != node)
       continue;
-    deliver(found->second, record, emit);
+    deliver(record.slot, found->second, record, emit);
   }
   if (behind_ == 0 && !live_) {
     live_ = true;
     suspect_ = repairing_ = false;
-    emit({watch_event::kind::live, {}});
+    emit({.what = watch_event::kind::live, .positions = positions()});
   }
 }
 
-void watch_merge::deliver(slot_stream& stream, watch_record& record, const sink& emit) {
+void watch_merge::deliver(slot_id slot, slot_stream& stream, watch_record& record, const sink& emit) {
+  if (stream.compacted)
+    return;
+  if (stream.given &&
+      (record.what == watch_record::kind::snapshot_entry || record.what == watch_record::kind::snapshot_end ||
+       record.what == watch_record::kind::compacted)) {
+    stream.compacted = true;
+    return emit({.what = watch_event::kind::compacted, .slot = slot, .at = record.at});
+  }
   switch (record.what) {
   case watch_record::kind::put:
     if (stream.at && record.at <= *stream.at)
       return; // delivered before the stream broke
     stream.at = record.at;
     stream.keys[record.entry.key] = false;
-    return emit({watch_event::kind::put, std::move(record.entry)});
+    return emit({watch_event::kind::put, std::move(record.entry), slot, record.at});
   case watch_record::kind::erase:
     if (stream.at && record.at <= *stream.at)
       return;
     stream.at = record.at;
     stream.keys.erase(record.entry.key);
-    return emit({watch_event::kind::erase, std::move(record.entry)});
+    return emit({watch_event::kind::erase, std::move(record.entry), slot, record.at});
   case watch_record::kind::snapshot_entry:
     stream.keys[record.entry.key] = true;
-    return emit({watch_event::kind::put, std::move(record.entry)});
+    return emit({watch_event::kind::put, std::move(record.entry), slot, record.at});
   case watch_record::kind::snapshot_end:
     for (auto key = stream.keys.begin(); key != stream.keys.end();) {
       if (std::exchange(key->second, false)) {
         ++key;
         continue;
       }
-      emit({watch_event::kind::erase, entry{of_, key->first, {}, record.at, 0}});
+      emit({watch_event::kind::erase, entry{of_, key->first, {}, record.at, 0}, slot, record.at});
       key = stream.keys.erase(key);
     }
     [[fallthrough]];
@@ -82,7 +96,7 @@ void watch_merge::deliver(slot_stream& stream, watch_record& record, const sink&
   case watch_record::kind::compacted:
     // Several slots may say so at once; one mark tells the watcher all it needs.
     if (!std::exchange(repairing_, true))
-      emit({watch_event::kind::resync, {}});
+      emit({.what = watch_event::kind::resync});
     return;
   }
 }
@@ -91,6 +105,14 @@ std::vector<slot_revision> watch_merge::resume_points(std::size_t node) const {
   std::vector<slot_revision> out;
   for (const auto slot : slots_[node])
     if (const auto& stream = streams_.at(slot); stream.at)
+      out.push_back({slot, *stream.at});
+  return out;
+}
+
+std::vector<slot_revision> watch_merge::positions() const {
+  std::vector<slot_revision> out;
+  for (const auto& [slot, stream] : streams_)
+    if (stream.at)
       out.push_back({slot, *stream.at});
   return out;
 }

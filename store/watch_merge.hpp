@@ -13,20 +13,14 @@
 
 namespace glocal::store {
 
-/// Where a slot's stream stands.
-struct slot_revision {
-  slot_id slot = 0;
-  revision at = 0;
-
-  bool operator==(const slot_revision&) const = default;
-};
-
 class watch_merge {
 public:
   using sink = std::function<void(const watch_event&)>;
 
   /// @param slots of each node, in the order of the node indices used below.
-  watch_merge(table of, std::vector<std::vector<slot_id>> slots);
+  /// @param from what its watcher has seen before, elsewhere. Which keys it knows is not known here: where changes were
+  /// missed, it is told `compacted`, once, and no more of that slot.
+  watch_merge(table of, std::vector<std::vector<slot_id>> slots, const std::vector<slot_revision>& from = {});
 
   /// The stream of `node` runs (again); records follow.
   void connected(std::size_t node);
@@ -37,6 +31,8 @@ public:
 
   /// What to say when subscribing at `node` again.
   [[nodiscard]] std::vector<slot_revision> resume_points(std::size_t node) const;
+  /// How far each slot was delivered, ascending; without those of which nothing was.
+  [[nodiscard]] std::vector<slot_revision> positions() const;
   [[nodiscard]] bool live() const noexcept { return live_; }
   [[nodiscard]] std::size_t key_count() const noexcept;
 
@@ -47,11 +43,13 @@ private:
     std::optional<revision> at;
     /// Since the stream (re)started, its snapshot has ended or it was resumed.
     bool current = false;
+    /// It began at a given revision / and that was too long ago.
+    bool given = false, compacted = false;
     /// Watched key → named by the snapshot that runs.
     std::map<std::string, bool, std::less<>> keys;
   };
   void restart(std::size_t node);
-  void deliver(slot_stream& stream, watch_record& record, const sink& emit);
+  void deliver(slot_id slot, slot_stream& stream, watch_record& record, const sink& emit);
 
   table of_;
   std::vector<std::vector<slot_id>> slots_;

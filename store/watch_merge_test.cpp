@@ -107,3 +107,39 @@ TEST_CASE_METHOD(fixture, "records of slots a node does not own are ignored") {
   deliver(1, {row(record_kind::put, 0, 99, "forged"), row(record_kind::put, 77, 99, "forged")});
   CHECK(kinds().empty());
 }
+
+TEST_CASE_METHOD(fixture, "a live watch says how far each slot was delivered, and each change where it happened") {
+  deliver(0, {row(record_kind::snapshot_entry, 0, 5, "a"), end(0, 10), end(2, 20)});
+  REQUIRE(seen.size() == 1);
+  CHECK(seen[0].slot == 0);
+  CHECK(seen[0].at == 5);
+  deliver(1, {end(1, 30), row(record_kind::put, 1, 31, "b")});
+  CHECK(seen.back().positions == std::vector<slot_revision>{{0, 10}, {1, 31}, {2, 20}});
+}
+
+TEST_CASE_METHOD(fixture, "a watch that begins where another one ended gets what followed") {
+  merge = watch_merge{table::paths, {{0, 2}, {1}}, {{0, 10}, {1, 30}, {2, 20}}};
+  CHECK(merge.resume_points(0) == std::vector<slot_revision>{{0, 10}, {2, 20}});
+  deliver(0, {row(record_kind::put, 0, 9, "old"),
+              row(record_kind::put, 0, 11, "a"),
+              {record_kind::resumed, 0, 11, {}},
+              {record_kind::resumed, 2, 20, {}}});
+  deliver(1, {{record_kind::resumed, 1, 30, {}}});
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0].entry.key == "a");
+  CHECK(seen[1].what == event_kind::live);
+  CHECK(seen[1].positions == std::vector<slot_revision>{{0, 11}, {1, 30}, {2, 20}});
+}
+
+TEST_CASE_METHOD(fixture,
+                 "a watch that begins too long ago is told so, once a slot, and nothing that could deceive it") {
+  merge = watch_merge{table::paths, {{0, 2}, {1}}, {{0, 10}, {1, 30}, {2, 20}}};
+  deliver(0, {{record_kind::compacted, 0, 12, {}},
+              row(record_kind::snapshot_entry, 0, 15, "a"),
+              end(0, 16),
+              row(record_kind::put, 0, 17, "b"),
+              {record_kind::resumed, 2, 20, {}}});
+  deliver(1, {row(record_kind::snapshot_entry, 1, 40, "c"), end(1, 40)}); // a volatile table keeps no history at all
+  CHECK(kinds() == std::vector{event_kind::compacted, event_kind::compacted});
+  CHECK_FALSE(merge.live());
+}

@@ -110,7 +110,8 @@ void map_server::mappings_changed(const store::watch_event& event, time_point no
   case kind::erase: changed = database_.erase(event.entry.key); break;
   case kind::live: mappings_live_ = true; break;
   case kind::suspect:
-  case kind::resync: break;
+  case kind::resync:
+  case kind::compacted: break;
   }
   if (changed && mappings_live_)
     told(*changed, now, out);

@@ -38,10 +38,10 @@ client_watches::client_watches(runtime::observed_actor& self, runtime::transport
 void client_watches::open(const caf::actor& watcher, const messages::watch_open& request) {
   const key name{watcher->id(), request.id};
   std::vector<std::vector<store::slot_id>> slots;
-  for (const auto& group : groups_)
-    slots.push_back(group.slots);
-  auto watch = std::make_unique<open_watch>(open_watch{watcher, request.of, request.prefix,
-                                                       store::watch_merge{request.of, std::move(slots)},
+  for (std::size_t group = 0; group < groups_.size(); ++group)
+    slots.push_back(slots_of(group, request.only));
+  auto watch = std::make_unique<open_watch>(open_watch{watcher, request.of, request.prefix, request.only,
+                                                       store::watch_merge{request.of, std::move(slots), request.from},
                                                        std::vector<stream>(groups_.size())});
   if (!watches_.emplace(name, std::move(watch)).second)
     return;
@@ -70,10 +70,20 @@ void client_watches::erase(std::map<key, std::unique_ptr<open_watch>>::iterator 
   watches_.erase(at);
 }
 
+std::vector<store::slot_id> client_watches::slots_of(std::size_t group, std::optional<store::slot_id> only) const {
+  const auto& all = groups_[group].slots;
+  if (!only)
+    return all;
+  return std::ranges::count(all, *only) > 0 ? std::vector{*only} : std::vector<store::slot_id>{};
+}
+
 void client_watches::subscribe(const key& name, std::size_t group) {
   auto& watch = *watches_.at(name);
   auto& opening = watch.streams[group];
   if (opening.state != phase::idle)
+    return;
+  auto slots = slots_of(group, watch.only);
+  if (slots.empty())
     return;
   const auto node = groups_[group].hosts.front();
   opening = {phase::opening, next_subscription_++, 0, node};
@@ -90,7 +100,7 @@ void client_watches::subscribe(const key& name, std::size_t group) {
     return at->second.get();
   };
   const store::watch_request request{subscription, watch.of, watch.prefix, watch.merge.resume_points(group),
-                                     groups_[group].slots};
+                                     std::move(slots)};
   runtime::request(&self_, transport_, address_of(node),
                    runtime::make_message(static_cast<std::uint16_t>(frame_kind::watch_request), store::encode(request)),
                    request_timeout_)

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -61,6 +62,7 @@ private:
     caf::actor watcher;
     store::table of;
     std::string prefix;
+    std::optional<store::slot_id> only;
     store::watch_merge merge;
     std::vector<stream> streams; ///< per group
   };
@@ -70,6 +72,8 @@ private:
     std::vector<std::size_t> hosts;
   };
 
+  /// Of a group, those that the watch is about.
+  [[nodiscard]] std::vector<store::slot_id> slots_of(std::size_t group, std::optional<store::slot_id> only) const;
   void subscribe(const key& name, std::size_t group);
   /// @param elsewhere the group goes to another node.
   void lose(const key& name, open_watch& watch, std::size_t group, bool tell_node, bool elsewhere);

@@ -55,6 +55,10 @@ struct watch_open {
   store::watch_id id = 0;
   store::table of{};
   std::string prefix;
+  /// What the watcher has seen before; empty: nothing. A slot that no longer has what followed tells it `compacted`.
+  std::vector<store::slot_revision> from{};
+  /// The only slot that can have such keys.
+  std::optional<store::slot_id> only{};
 };
 struct watch_close {
   caf::actor_id watcher = 0;
@@ -79,6 +83,16 @@ struct shard_output {
   bool serving = false, current = false, whole = false;
   /// Why the replica is out; empty while it is not.
   std::string failure;
+};
+
+/// To a node, of a slot it is primary of: all of it at one moment, with everything acknowledged before it was asked.
+/// To a shard: what it has. → slot_snapshot
+struct snapshot_slot {
+  store::slot_id slot = 0;
+};
+struct slot_snapshot {
+  /// Null: the node is not the slot's primary, or can't prove it.
+  std::shared_ptr<const store::snapshot> state;
 };
 
 // Disks: the log and the engine behind it. Both tell a shard `disk_failed` when they can't go on.
@@ -166,6 +180,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::watch_close)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::watch_delivery)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::shard_input)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::shard_output)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::snapshot_slot)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::slot_snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::load_slots)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::loaded_slots)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::log_append)

@@ -48,6 +48,9 @@ caf::behavior shard_actor::make_behavior() {
           step(std::move(event));
         finish();
       },
+      [this](const messages::snapshot_slot&) {
+        return messages::slot_snapshot{std::make_shared<const store::snapshot>(replica_.committed())};
+      },
       [this](const messages::log_written& done) {
         step(store::written_event{done.write});
         finish();
@@ -157,15 +160,23 @@ void shard_actor::on_exit() {
 
 runtime::state_entries shard_actor::state_summary() const {
   const auto& view = replica_.known_view();
-  std::string members;
+  const auto add = [](std::string& to, const std::string& word) { to += (to.empty() ? "" : " ") + word; };
+  std::string members, placed, missing;
   if (view)
     for (const auto& who : view->view.members)
-      members += (members.empty() ? "" : " ") + who.node;
+      add(members, who.node);
+  for (const auto& node : desired_)
+    add(placed, node);
+  for (const auto& each : replica_.followers())
+    add(missing, each.who.node + ':' + std::to_string(each.missing));
   return {{"slot", std::to_string(slot_)},
           {"role", std::string{role_name(replica_.role())}},
           {"epoch", std::to_string(replica_.epoch())},
           {"primary", view ? view->view.primary.node : std::string{}},
+          {"serving", replica_.serving() ? "true" : "false"},
           {"members", members},
+          {"placed", placed},
+          {"missing", missing},
           {"log_last", std::to_string(replica_.log().last().index)},
           {"committed", std::to_string(replica_.commit_index())},
           {"revision", std::to_string(replica_.table().index())},

@@ -3,7 +3,7 @@
 // gives everything else to the node.
 //
 // What goes to the log keeps its order: while a snapshot is being installed in the engine, the log waits for it.
-// Messages: shard_input from the node; what disks and register answer (messages.hpp).
+// Messages: shard_input and snapshot_slot from the node; what disks and register answer (messages.hpp).
 
 #include "actors/store/engine_backlog.hpp"
 #include "actors/store/messages.hpp"

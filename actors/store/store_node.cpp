@@ -68,6 +68,7 @@ caf::behavior store_node::make_behavior() {
       [this](runtime::wire_cast_atom, const std::string& from, const runtime::wire_message& message) {
         on_cast(from, message);
       },
+      [this](const messages::snapshot_slot& asked) { return on_snapshot(asked); },
       [this](messages::shard_output& output) { on_output(output); },
       [this](messages::register_changed& change) { on_register_change(change); },
       [](runtime::peer_up_atom, const std::string&) {},
@@ -241,6 +242,19 @@ void store_node::finish_part(store::request_id request, joined_lease& lease) {
   renewals_.erase(request);
 }
 
+/// A read first, which only the primary can answer: the copy that follows is of a later moment.
+caf::response_promise store_node::on_snapshot(const messages::snapshot_slot& asked) {
+  auto promise = make_response_promise();
+  if (!ready_ || !serves(asked.slot)) {
+    promise.deliver(messages::slot_snapshot{});
+    return promise;
+  }
+  const auto request = next_id_++;
+  snapshots_.emplace(request, promise);
+  to_shard(asked.slot, store::scan_event{request, store::table::catalogue, {}, {}, 1});
+  return promise;
+}
+
 void store_node::on_cast(const std::string& from, const runtime::wire_message& message) {
   if (static_cast<frame_kind>(message.kind) == frame_kind::replica_messages)
     return on_replica_messages(from, message.view());
@@ -339,6 +353,8 @@ void store_node::refuse(store::request_id request, store::slot_fault fault) {
     finish_part(request, lease->second);
   } else if (auto scan = scans_.extract(request)) {
     scan.mapped().promise.deliver(frame(frame_kind::scan_reply, store::scan_reply{unexpected{fault.why}}));
+  } else if (auto snapshot = snapshots_.extract(request)) {
+    snapshot.mapped().deliver(messages::slot_snapshot{});
   }
 }
 
@@ -394,6 +410,10 @@ void store_node::walk_on(store::request_id request, walking_scan& scan) {
 }
 
 void store_node::handle(store::slot_id slot, store::scan_reply_action& action) {
+  if (auto confirmed = snapshots_.extract(action.request)) {
+    confirmed.mapped().delegate(shards_[slot], messages::snapshot_slot{slot});
+    return;
+  }
   const auto at = scans_.find(action.request);
   if (at == scans_.end())
     return;
@@ -459,6 +479,7 @@ void store_node::on_exit() {
   batches_.clear();
   renewals_.clear();
   scans_.clear();
+  snapshots_.clear();
 }
 
 runtime::state_entries store_node::state_summary() const {

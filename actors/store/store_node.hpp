@@ -126,6 +126,7 @@ private:
   void on_peer_down(const std::string& node);
   void on_tick();
 
+  caf::response_promise on_snapshot(const store_messages::snapshot_slot& asked);
   void on_output(store_messages::shard_output& output);
   void handle(store::slot_id slot, store::reply_action& action);
   void handle(store::slot_id slot, store::scan_reply_action& action);
@@ -178,6 +179,7 @@ private:
   std::map<store::request_id, joined_batch> batches_;
   std::map<store::request_id, joined_lease> renewals_;
   std::map<store::request_id, walking_scan> scans_;
+  std::map<store::request_id, caf::response_promise> snapshots_;
   std::map<store::subscription_id, stream> streams_;
   /// (client, its subscription) → ours.
   std::map<std::pair<std::string, store::subscription_id>, store::subscription_id> stream_ids_;
