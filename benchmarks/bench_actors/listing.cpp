@@ -114,7 +114,7 @@ std::vector<row> measure_listing(std::size_t actors, unsigned runs, const std::s
   {
     const node::rate_sampler rates{config.observatory()};
     node::http_api api{directory.socket(),
-                       node::make_api(system, transport, {self, config.observatory(), clock::now(), nullptr, {}, 0})};
+                       node::make_api(system, transport, {self, config.observatory(), clock::now(), nullptr, {}, 0}, 1)};
     if (const auto started = api.start(); !started)
       throw std::runtime_error{started.error()};
     const auto output = directory.path / "out";

@@ -8,6 +8,8 @@
 #include "node/daemon/actor_trace.hpp"
 #include "node/daemon/lisp_api.hpp"
 #include "node/daemon/metrics.hpp"
+#include "node/daemon/store_api.hpp"
+#include "node/daemon/store_report.hpp"
 #include "runtime/supervisor.hpp"
 #include "runtime/system.hpp"
 
@@ -181,7 +183,8 @@ json change_log(const json& body) {
 
 } // namespace
 
-api_handlers make_api(caf::actor_system& system, runtime::transport transport, status_sources sources) {
+api_handlers make_api(caf::actor_system& system, runtime::transport transport, status_sources sources,
+                      store::slot_id slot_count) {
   const auto shared = std::make_shared<const status_sources>(std::move(sources));
   const auto via = std::make_shared<const runtime::transport>(std::move(transport));
   const auto records = [shared] { return fresh_records(shared->actors, refresh_patience); };
@@ -203,6 +206,10 @@ api_handlers make_api(caf::actor_system& system, runtime::transport transport, s
   out.get_written = {
       {"actors", [records](const api_query& query) { return actors_text(records(), wanted_actors(query)); }},
   };
+  if (shared->self.has(role::store))
+    out.get_written["store/status"] = [shared, records, slot_count](const api_query&) {
+      return store_report(shared->self.name, slot_count, records());
+    };
   out.post = {
       {"actors/kill", [shared](const json& body) { return kill_actor(shared->actors, body); }},
       {"actors/trace", [&actors](const json& body) { return start_actor_trace(actors, body); }},
@@ -218,6 +225,7 @@ api_handlers make_api(caf::actor_system& system, runtime::transport transport, s
          return metrics_text({*shared, records(), peer_stats(system, *via), all_letters(*via, shared->actors)});
        }},
   };
+  add_store_api(out, system, *via, slot_count);
   return out;
 }
 

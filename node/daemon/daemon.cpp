@@ -15,6 +15,7 @@
 #include "node/daemon/lisp_api.hpp"
 #include "node/daemon/packet_trace.hpp"
 #include "node/daemon/rate_sampler.hpp"
+#include "node/daemon/store_watches.hpp"
 #include "node/daemon/vnf_drivers.hpp"
 #include "node/edge_actors.hpp"
 #include "runtime/supervisor.hpp"
@@ -230,7 +231,7 @@ expected<void, std::string> daemon::parts::start() {
   sources.slots = meters;
   sources.store_register = register_text();
   const auto* counters = sources.counters;
-  auto handlers = make_api(*system, transport, std::move(sources));
+  auto handlers = make_api(*system, transport, std::move(sources), ring->slot_count());
   add_packet_trace(handlers, *system, {config, self, directory, traces, counters});
   api = std::make_unique<http_api>(options.run_dir / (self.name + ".sock"), std::move(handlers), std::move(*access));
   if (auto answering = api->start(); !answering)
@@ -393,6 +394,8 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
     settings.replicas = config.replica_count();
     return parent.spawn<actors::store_client>(settings, transport);
   });
+  add(std::string{store_watches_name},
+      [this](caf::local_actor& parent) { return parent.spawn<store_watches>(client(), ring->slot_count()); });
   add(std::string{store_view_name}, [this](caf::local_actor& parent) { return parent.spawn<store_view>(client()); });
   if (self.has(role::store))
     add("store/digests", [this](caf::local_actor& parent) {

@@ -6,24 +6,18 @@
 #include <httplib.h>
 #include <nlohmann/json.hpp>
 
-#include <cerrno>
-#include <cstring>
-#include <thread>
-
-#include <sys/stat.h>
-#include <sys/un.h>
-
 namespace glocal::node {
 
+/// Connections end before the streams that they may become.
 struct http_api::server {
-  httplib::Server http;
-  std::thread thread;
-  std::unique_ptr<bounded_server> tcp;
+  event_streams streams;
+  std::unique_ptr<bounded_server> local, tcp;
 };
 
 namespace {
 
 constexpr auto json_type = "application/json";
+constexpr auto event_type = "text/event-stream";
 /// Of the text exposition format, version 0.0.4.
 constexpr auto text_type = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -32,24 +26,35 @@ std::string dumped(const nlohmann::json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// The answer of `make`, or of what it throws.
-void answer(httplib::Response& response, const char* type, const std::function<std::string()>& make) {
+void refuse(httplib::Response& response, const api_refusal& why) {
+  response.status = why.status;
+  nlohmann::json body{{"error", why.what()}};
+  if (!why.code.empty())
+    body["code"] = why.code;
+  response.set_content(dumped(body), json_type);
+}
+
+/// What `make` does, or the answer to what it throws.
+void answer(httplib::Response& response, const std::function<void()>& make) {
   try {
-    response.set_content(make(), type);
-    return;
+    make();
   } catch (const api_refusal& refusal) {
-    response.status = refusal.status;
-    response.set_content(dumped({{"error", refusal.what()}}), json_type);
+    refuse(response, refusal);
   } catch (const std::exception& failure) {
     response.status = 500;
     response.set_content(dumped({{"error", failure.what()}}), json_type);
   }
 }
 
+void answer(httplib::Response& response, const char* type, const std::function<std::string()>& make) {
+  answer(response, [&] { response.set_content(make(), type); });
+}
+
 std::string reason_of(const httplib::Request& request, int status) {
   switch (status) {
   case 404: return request.path + ": no such resource";
-  case 413: return "the body is larger than " + std::to_string(http_api::max_post_bytes) + " bytes";
+  case 413:
+    return "the body is too large; one of more than 8192 bytes needs the header Content-Type: application/json, too";
   case 414: return "the address is too long";
   default: return "the request is not understood";
   }
@@ -61,15 +66,58 @@ std::string index_of(const api_handlers& handlers) {
     get.push_back("/api/v1/" + name);
   for (const auto& [name, make] : handlers.get_written)
     get.push_back("/api/v1/" + name);
+  for (const auto& [name, make] : handlers.get_call)
+    get.push_back("/api/v1/" + name);
+  for (const auto& [name, start] : handlers.stream)
+    get.push_back("/api/v1/" + name);
   for (const auto& [path, make] : handlers.text)
     get.push_back(path);
   for (const auto& [name, act] : handlers.post)
     post.push_back("/api/v1/" + name);
+  for (const auto& [name, act] : handlers.post_call)
+    post.push_back("/api/v1/" + name);
   return dumped({{"get", get}, {"post", post}});
 }
 
-void add_routes(httplib::Server& http, const api_handlers& handlers) {
-  http.set_payload_max_length(http_api::max_post_bytes);
+httplib::Server::Handler calling(const std::function<api_answer(const api_call&)>& call) {
+  return [call](const httplib::Request& request, httplib::Response& response) {
+    answer(response, [&] {
+      const auto made = call({{request.params.begin(), request.params.end()}, request.body, {}});
+      response.status = made.status;
+      response.set_content(made.body, made.type);
+    });
+  };
+}
+
+httplib::Server::Handler
+streaming(const std::function<void(const api_call&, const std::shared_ptr<event_stream>&)>& start,
+          event_streams& streams) {
+  return [start, &streams](const httplib::Request& request, httplib::Response& response) {
+    if (request.method != "GET")
+      return response.set_content("", event_type); // HEAD
+    const auto stream = streams.open();
+    if (!stream)
+      return refuse(response, {503, "too many streams at once; try again", "overloaded"});
+    answer(response, event_type, [&] {
+      try {
+        start({{request.params.begin(), request.params.end()}, {}, request.get_header_value("Last-Event-ID")}, stream);
+      } catch (...) {
+        streams.abandon(stream);
+        throw;
+      }
+      bounded_server::hand_over(stream);
+      return std::string{};
+    });
+  };
+}
+
+void add_routes(httplib::Server& http, const api_handlers& handlers, event_streams& streams) {
+  for (const auto& [name, call] : handlers.get_call)
+    http.Get("/api/v1/" + name, calling(call));
+  for (const auto& [name, call] : handlers.post_call)
+    http.Post("/api/v1/" + name, calling(call));
+  for (const auto& [name, start] : handlers.stream)
+    http.Get("/api/v1/" + name, streaming(start, streams));
   http.Get("/api/v1/?", [index = index_of(handlers)](const httplib::Request&, httplib::Response& response) {
     response.set_content(index, json_type);
   });
@@ -84,6 +132,8 @@ void add_routes(httplib::Server& http, const api_handlers& handlers) {
   for (const auto& [name, act] : handlers.post)
     http.Post("/api/v1/" + name, [act = act](const httplib::Request& request, httplib::Response& response) {
       answer(response, json_type, [&] {
+        if (request.body.size() > http_api::max_post_bytes)
+          throw api_refusal{413, "the body is larger than " + std::to_string(http_api::max_post_bytes) + " bytes"};
         const auto body = nlohmann::json::parse(request.body, nullptr, false);
         if (!body.is_object())
           throw api_refusal{400, "the body is no JSON object"};
@@ -97,6 +147,10 @@ void add_routes(httplib::Server& http, const api_handlers& handlers) {
   http.set_error_handler([](const httplib::Request& request, httplib::Response& response) {
     if (response.body.empty())
       response.set_content(dumped({{"error", reason_of(request, response.status)}}), json_type);
+  });
+  http.set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+    if (response.status == 503)
+      response.set_header("Retry-After", "1");
   });
 }
 
@@ -119,42 +173,24 @@ void guard(httplib::Server& http, const std::string& token) {
 
 http_api::http_api(std::filesystem::path socket, const api_handlers& handlers, std::optional<tcp_access> tcp)
     : socket_{std::move(socket)}, tcp_{std::move(tcp)}, server_{std::make_unique<server>()} {
-  auto& http = server_->http;
-  http.set_address_family(AF_UNIX);
-  // The library's default is a thread per core and at least eight, for a socket that sees a request now and then.
-  http.new_task_queue = [] { return new httplib::ThreadPool{2}; };
-  add_routes(http, handlers);
+  server_->local = std::make_unique<bounded_server>(bounded_server::limits{}, &server_->streams);
+  add_routes(*server_->local, handlers, server_->streams);
   if (tcp_) {
-    server_->tcp = std::make_unique<bounded_server>();
-    add_routes(*server_->tcp, handlers);
+    server_->tcp = std::make_unique<bounded_server>(bounded_server::limits{}, &server_->streams);
+    add_routes(*server_->tcp, handlers, server_->streams);
     guard(*server_->tcp, tcp_->token);
   }
 }
 
 http_api::~http_api() {
-  server_->tcp.reset();
-  server_->http.stop();
-  if (server_->thread.joinable())
-    server_->thread.join();
+  server_.reset();
   std::error_code ignored;
   std::filesystem::remove(socket_, ignored);
 }
 
 expected<void, std::string> http_api::start() {
-  if (socket_.native().size() >= sizeof(sockaddr_un{}.sun_path))
-    return unexpected{socket_.string() + " is longer than a socket's path may be"};
-  std::error_code ignored;
-  std::filesystem::remove(socket_, ignored);
-  const auto former = ::umask(0177);
-  // A Unix socket has no port; the library wants one that is not 0.
-  const bool bound = server_->http.bind_to_port(socket_.string(), 80);
-  const auto why = errno;
-  ::umask(former);
-  if (!bound)
-    return unexpected{"can't listen on " + socket_.string() + ": " + std::strerror(why)};
-  server_->thread = std::thread{[this] { server_->http.listen_after_bind(); }};
-  while (!server_->http.is_running())
-    std::this_thread::yield();
+  if (auto listening = server_->local->start(socket_); !listening)
+    return listening;
   if (tcp_) {
     const auto port = server_->tcp->start(tcp_->listen);
     if (!port)

@@ -22,16 +22,35 @@
 
 namespace glocal::node {
 
+class event_stream;
+
 /// Thrown by a handler for what the caller did wrong.
 struct api_refusal : std::runtime_error {
-  api_refusal(int http_status, const std::string& why) : std::runtime_error{why}, status{http_status} {}
+  /// @param what for programs: `"code"` in the answer; empty: none.
+  api_refusal(int http_status, const std::string& why, std::string what = {})
+      : std::runtime_error{why}, status{http_status}, code{std::move(what)} {}
   int status;
+  std::string code;
 };
 
-/// Each makes the answer; an api_refusal becomes its status, another exception a 500, with its text.
 /// What stands behind the `?` of a request, decoded.
 using api_query = std::map<std::string, std::string>;
 
+/// A request whose handler says everything of its answer.
+struct api_call {
+  api_query query;
+  /// Of a POST.
+  std::string body{};
+  /// Of a stream that is asked for again: the last id its client has seen.
+  std::string last_event_id{};
+};
+struct api_answer {
+  int status = 200;
+  std::string body{};
+  const char* type = "application/json";
+};
+
+/// Each makes the answer; an api_refusal becomes its status, another exception a 500, with its text.
 struct api_handlers {
   /// By name: "status" answers GET /api/v1/status.
   std::map<std::string, std::function<nlohmann::json()>> get;
@@ -40,6 +59,10 @@ struct api_handlers {
   std::map<std::string, std::function<std::string(const api_query&)>> get_written{};
   /// By name, called with the body: a JSON object of at most `max_post_bytes`.
   std::map<std::string, std::function<nlohmann::json(const nlohmann::json&)>> post;
+  /// By name. Bodies of calls may be as large as the server takes them.
+  std::map<std::string, std::function<api_answer(const api_call&)>> get_call{}, post_call{};
+  /// By name: GET starts a stream of events, which the handler gives to who writes them.
+  std::map<std::string, std::function<void(const api_call&, const std::shared_ptr<event_stream>&)>> stream{};
   /// By path: "/metrics" → text in the Prometheus exposition format.
   std::map<std::string, std::function<std::string()>> text;
 };

@@ -1,0 +1,17 @@
+#pragma once
+// GET /api/v1/store/status: what one store node says of its slots, its log and its engine. `glocal store status` puts
+// the nodes' reports together.
+
+#include "runtime/observatory.hpp"
+#include "store/types.hpp"
+
+#include <string>
+#include <vector>
+
+namespace glocal::node {
+
+/// JSON as text. A list of no slots where the node has not the role.
+[[nodiscard]] std::string store_report(const std::string& node, store::slot_id slot_count,
+                                       const std::vector<runtime::actor_record>& records);
+
+} // namespace glocal::node
