@@ -1,8 +1,6 @@
 // glocal: the command line. Parses, dispatches, nothing else.
 
-#include "tools/glocal_commands.hpp"
-
-#include <CLI/CLI.hpp>
+#include "tools/glocal_options.hpp"
 
 #include <csignal>
 #include <cstdlib>
@@ -11,24 +9,6 @@ namespace glocal::cli {
 namespace {
 
 volatile std::sig_atomic_t signalled = 0;
-
-/// CLI11's own help, then examples: what people read first.
-CLI::App* command(CLI::App& parent, const std::string& name, const std::string& what, const std::string& examples) {
-  auto* made = parent.add_subcommand(name, what);
-  made->footer("Examples:\n" + examples);
-  return made;
-}
-
-void add_format(CLI::App* to, output& format) {
-  to->add_option("-o,--output", format, "table or json")
-      ->transform(
-          CLI::CheckedTransformer(std::map<std::string, output>{{"table", output::table}, {"json", output::json}}))
-      ->option_text("table|json");
-}
-
-void add_cluster(CLI::App* to, std::string& cluster) {
-  to->add_option("--cluster", cluster, "which cluster, when several run")->option_text("NAME");
-}
 
 } // namespace
 
@@ -427,6 +407,8 @@ int main(int argc, char** argv) {
   sub->add_flag("--plain", querying.plain, "do not, as ETRs want it")->excludes(ecm);
   add_format(sub, querying.format);
   sub->callback([&] { result = lisp_query(querying); });
+
+  add_store_commands(app, result);
 
   try {
     app.parse(argc, argv);
