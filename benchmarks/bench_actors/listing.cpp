@@ -113,8 +113,9 @@ std::vector<row> measure_listing(std::size_t actors, unsigned runs, const std::s
   std::vector<row> out;
   {
     const node::rate_sampler rates{config.observatory()};
-    node::http_api api{directory.socket(),
-                       node::make_api(system, transport, {self, config.observatory(), clock::now(), nullptr, {}, 0}, 1)};
+    node::http_api api{
+        directory.socket(),
+        node::make_api(system, transport, {self, config.observatory(), clock::now(), nullptr, {}, 0}, 1)};
     if (const auto started = api.start(); !started)
       throw std::runtime_error{started.error()};
     const auto output = directory.path / "out";
