@@ -57,9 +57,12 @@ store_processes::store_processes(store_processes_options options)
     throw std::runtime_error{"no temporary directory"};
   directory_ = made;
   const auto ports = free_ports(options_.nodes + 1);
-  write_config(ports);
-  for (std::size_t i = 0; i < size(); ++i)
+  if (options_.relays)
+    relays_ = std::make_unique<link_relays>();
+  for (std::size_t i = 0; i < size(); ++i) {
+    write_config(i, ports);
     start(i);
+  }
   start_client(ports);
 }
 
@@ -76,9 +79,14 @@ store_processes::~store_processes() {
   std::filesystem::remove_all(directory_, failure);
 }
 
-/// A cluster file wants an edge and a MANO too; nobody starts them.
-void store_processes::write_config(const std::vector<std::uint16_t>& ports) const {
-  std::ofstream file{directory_ / "cluster.yaml"};
+std::filesystem::path store_processes::config_of(std::size_t node) const {
+  return directory_ / ("cluster-" + name(node) + ".yaml");
+}
+
+/// A cluster file wants an edge and a MANO too; nobody starts them. With relays, where another node is depends on who
+/// asks.
+void store_processes::write_config(std::size_t reader, const std::vector<std::uint16_t>& ports) {
+  std::ofstream file{config_of(reader)};
   file << "cluster: " << cluster_name << "\nmanagement: 127.0.0.0/8\nunderlay: {routers: [r]}\n"
        << "store: {slots: " << options_.slots << ", register: ";
   if (options_.etcd.empty())
@@ -86,8 +94,14 @@ void store_processes::write_config(const std::vector<std::uint16_t>& ports) cons
   for (std::size_t i = 0; i < options_.etcd.size(); ++i)
     file << (i == 0 ? "{etcd: [" : ", ") << '"' << options_.etcd[i] << '"';
   file << (options_.etcd.empty() ? "" : "]}") << "}\nnodes:\n";
-  for (std::size_t i = 0; i < size(); ++i)
-    file << "  - {name: " << name(i) << ", roles: [store], control: \"" << address(i) << ':' << ports[i] << "\"}\n";
+  for (std::size_t i = 0; i < size(); ++i) {
+    file << "  - {name: " << name(i) << ", roles: [store], control: \"";
+    if (relays_ && i != reader)
+      file << address(i) << ':' << relays_->add({reader, i}, address(i), ports[i]);
+    else
+      file << address(i) << ':' << ports[i];
+    file << "\"}\n";
+  }
   file << "  - name: " << client_name << "\n    roles: [edge, mano]\n    control: \"" << address(size()) << ':'
        << ports[size()] << "\"\n    underlay: {router: r, rloc: 172.16.1.2/30, gateway: 172.16.1.1}\n"
        << "    attachments: [{name: h, gateway: 10.1.0.1/24, host: {name: a, addresses: [10.1.0.7/24]}}]\n";
@@ -122,9 +136,8 @@ void store_processes::start_client(const std::vector<std::uint16_t>& ports) {
 
 void store_processes::start(std::size_t node) {
   processes_.at(node) = std::make_unique<child_process>(
-      "/bin/sh",
-      std::vector<std::string>{"-c", "log=$0; exec \"$@\" 2>>\"$log\"", log_of(node), options_.program, "--config",
-                               directory_ / "cluster.yaml", "--node", name(node), "--run-dir", directory_});
+      "/bin/sh", std::vector<std::string>{"-c", "log=$0; exec \"$@\" 2>>\"$log\"", log_of(node), options_.program,
+                                          "--config", config_of(node), "--node", name(node), "--run-dir", directory_});
 }
 
 void store_processes::kill(std::size_t node) {
@@ -137,6 +150,12 @@ void store_processes::wipe(std::size_t node) const {
   for (const auto& entry : std::filesystem::directory_iterator{directory_})
     if (entry.path().filename().string().starts_with(name(node) + "."))
       std::filesystem::remove_all(entry.path());
+}
+
+void store_processes::isolate(std::size_t node) {
+  for (std::size_t other = 0; other < size(); ++other)
+    if (other != node)
+      relays_->cut(node, other);
 }
 
 std::filesystem::path store_processes::log_of(std::size_t node) const {
@@ -163,6 +182,18 @@ std::size_t store_processes::primaries(std::size_t node) const {
   return number(node, "slots");
 }
 
+std::string store_processes::last_words() const {
+  std::string out;
+  for (std::size_t i = 0; i < size(); ++i) {
+    std::ifstream log{log_of(i)};
+    std::string line, last;
+    while (std::getline(log, line))
+      last = line;
+    out += "\n  " + name(i) + " said last: " + last;
+  }
+  return out;
+}
+
 void store_processes::await_whole(std::chrono::seconds patience) const {
   const auto until = std::chrono::steady_clock::now() + patience;
   for (;;) {
@@ -173,7 +204,8 @@ void store_processes::await_whole(std::chrono::seconds patience) const {
       return;
     if (std::chrono::steady_clock::now() > until)
       throw std::runtime_error{std::to_string(whole) + " of " + std::to_string(options_.slots) +
-                               " slots have all their copies after " + std::to_string(patience.count()) + " s"};
+                               " slots have all their copies after " + std::to_string(patience.count()) + " s" +
+                               last_words()};
     std::this_thread::sleep_for(50ms);
   }
 }

@@ -7,6 +7,7 @@
 #include "runtime/system.hpp"
 #include "runtime/transport.hpp"
 #include "store/hash_ring.hpp"
+#include "tests/store/link_relays.hpp"
 #include "tests/support/child_process.hpp"
 
 #include <caf/actor_system.hpp>
@@ -26,6 +27,8 @@ struct store_processes_options {
   std::size_t slots = 16;
   /// Endpoints of an etcd that has the register; none: embedded at the first node.
   std::vector<std::string> etcd{};
+  /// Links between nodes lead over relays, and can be cut.
+  bool relays = false;
 };
 
 class store_processes {
@@ -46,6 +49,11 @@ public:
   void start(std::size_t node);
   /// Removes all that a node has on disk. REQUIRES: it was killed.
   void wipe(std::size_t node) const;
+  /// No packet passes between the two. REQUIRES: options.relays.
+  void cut_link(std::size_t one, std::size_t other) { relays_->cut(one, other); }
+  /// None of all others'.
+  void isolate(std::size_t node);
+  void mend_links() { relays_->mend_all(); }
   [[nodiscard]] const child_process& at(std::size_t node) const { return *processes_.at(node); }
   /// Slots whose primary it is; none when it does not answer.
   [[nodiscard]] std::size_t primaries(std::size_t node) const;
@@ -60,11 +68,14 @@ public:
 private:
   [[nodiscard]] std::string name(std::size_t node) const { return "s" + std::to_string(node + 1); }
   [[nodiscard]] std::size_t number(std::size_t node, const std::string& key) const;
-  void write_config(const std::vector<std::uint16_t>& ports) const;
+  [[nodiscard]] std::filesystem::path config_of(std::size_t node) const;
+  void write_config(std::size_t reader, const std::vector<std::uint16_t>& ports);
+  [[nodiscard]] std::string last_words() const;
   void start_client(const std::vector<std::uint16_t>& ports);
 
   const store_processes_options options_;
   std::filesystem::path directory_;
+  std::unique_ptr<link_relays> relays_;
   std::vector<std::unique_ptr<child_process>> processes_;
   std::unique_ptr<runtime::system_config> system_options_;
   std::unique_ptr<caf::actor_system> system_;
