@@ -150,6 +150,9 @@ struct store_settings {
   store_register where = store_register::embedded;
   /// Of `etcd`, as `http://10.0.0.1:2379`.
   std::vector<std::string> etcd_endpoints;
+  /// Of each edge's reads of the store; 0 entries: none.
+  std::uint32_t cache_entries = 65'536;
+  std::uint32_t cache_bytes = 16u << 20;
 };
 
 /// Where the etcds of `etcd_local` listen, at their nodes' control addresses.

@@ -14,6 +14,9 @@ using namespace std::chrono_literals;
 constexpr std::uint32_t most_replicas = 7;
 /// More members than an etcd is advised to have.
 constexpr std::size_t most_endpoints = 9;
+constexpr std::uint64_t most_cache_entries = 16'777'216;
+/// A few hundred entries as they are; less is no cache.
+constexpr std::uint64_t least_cache_bytes = 65'536, most_cache_bytes = 4'294'967'295;
 constexpr std::string_view register_help =
     "write embedded, {etcd: local}, or {etcd: [\"http://10.0.0.1:2379\", ...]} with the endpoints of an etcd";
 
@@ -48,7 +51,7 @@ public:
   using yaml_reader::yaml_reader;
 
   void load(const value& v, store_settings& out) {
-    if (!keys(v, "store", {"slots", "lease_ttl", "replicas", "register"}, {}))
+    if (!keys(v, "store", {"slots", "lease_ttl", "replicas", "register", "cache"}, {}))
       return;
     with(v, "slots", [&](auto& e) { number(e, "slots", 1, 65'536, out.slots); });
     with(v, "lease_ttl", [&](auto& e) { duration(e, "lease_ttl", 1s, 1h, out.lease_ttl); });
@@ -59,9 +62,24 @@ public:
         out.wanted_replicas = count;
     });
     with(v, "register", [&](auto& e) { config_register(e, out); });
+    with(v, "cache", [&](auto& e) { cache(e, out); });
   }
 
 private:
+  void cache(const value& v, store_settings& out) {
+    if (v.what == kind::scalar) {
+      if (v.text == "off")
+        out.cache_entries = 0;
+      else
+        report_.error(v, "unknown cache " + quoted(v.text), "write off, or {entries: 65536, bytes: 16777216}");
+      return;
+    }
+    if (!keys(v, "cache", {"entries", "bytes"}, {}))
+      return;
+    with(v, "entries", [&](auto& e) { number(e, "entries", 1, most_cache_entries, out.cache_entries); });
+    with(v, "bytes", [&](auto& e) { number(e, "bytes", least_cache_bytes, most_cache_bytes, out.cache_bytes); });
+  }
+
   void config_register(const value& v, store_settings& out) {
     if (v.what == kind::scalar) {
       if (v.text != "embedded")

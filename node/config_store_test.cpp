@@ -78,6 +78,15 @@ TEST_CASE("endpoints of an etcd are taken as they are") {
         urls{"http://etcd-1.example:2379", "https://[fd00::1]:2379"});
 }
 
+TEST_CASE("an edge's cache of the store has a size, or there is none") {
+  CHECK(load(with_store("{}")).store.cache_entries == 65'536);
+  CHECK(load(with_store("{}")).store.cache_bytes == 16u << 20);
+  CHECK(load(with_store("{cache: off}")).store.cache_entries == 0);
+  const auto small = load(with_store("{cache: {entries: 100, bytes: 65536}}"));
+  CHECK(small.store.cache_entries == 100);
+  CHECK(small.store.cache_bytes == 65'536);
+}
+
 TEST_CASE("what is wrong with the store is reported where it is, with what to do") {
   const struct {
     const char* what;
@@ -105,6 +114,9 @@ TEST_CASE("what is wrong with the store is reported where it is, with what to do
        "is no endpoint of etcd", "http://10.0.0.1:2379"},
       {"an endpoint twice", with_store("{register: {etcd: [\"http://a:1\", \"http://a:1\"]}}"), "4:41",
        "'http://a:1' twice", "once"},
+      {"an unknown cache", with_store("{cache: huge}"), "4:16", "unknown cache 'huge'", "write off, or {entries:"},
+      {"a cache of nothing", with_store("{cache: {entries: 0}}"), "4:26", "1 to 16777216, not 0", "at least 1"},
+      {"a cache without room", with_store("{cache: {bytes: 1000}}"), "4:24", "65536 to 4294967295, not 1000", ""},
       {"a local etcd on a real machine",
        with_store("{register: {etcd: local}}", 3, "7400", "interface: eth1, prefixes: [0.0.0.0/0]"), "4:19",
        "'glocal up' makes, and node 'west' uses devices", "name its endpoints"},

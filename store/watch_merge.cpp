@@ -94,6 +94,10 @@ void watch_merge::deliver(slot_id slot, slot_stream& stream, watch_record& recor
     stream.current = true;
     return;
   case watch_record::kind::compacted:
+    // Also of a stream that runs: its node was given a snapshot.
+    behind_ += stream.current;
+    stream.current = false;
+    live_ = false;
     // Several slots may say so at once; one mark tells the watcher all it needs.
     if (!std::exchange(repairing_, true))
       emit({.what = watch_event::kind::resync});

@@ -143,3 +143,14 @@ TEST_CASE_METHOD(fixture,
   CHECK(kinds() == std::vector{event_kind::compacted, event_kind::compacted});
   CHECK_FALSE(merge.live());
 }
+
+TEST_CASE_METHOD(fixture, "a running stream that is given a snapshot is not live until it has ended") {
+  all_live();
+  deliver(0, {{record_kind::compacted, 0, 12, {}}, row(record_kind::snapshot_entry, 0, 15, "b")});
+  CHECK(kinds() == std::vector{event_kind::resync, event_kind::put});
+  CHECK_FALSE(merge.live());
+  deliver(0, {end(0, 15)});
+  CHECK(kinds() == std::vector{event_kind::erase, event_kind::live});
+  deliver(0, {{record_kind::compacted, 0, 17, {}}, end(0, 20)});
+  CHECK(kinds() == std::vector{event_kind::resync, event_kind::erase, event_kind::live});
+}

@@ -13,6 +13,8 @@ inline constexpr std::string_view store_node_name = "store";
 inline constexpr std::string_view register_server_name = "store/embedded-register";
 /// The store client of a node: where watch events and progress marks are sent.
 inline constexpr std::string_view store_client_name = "store/client";
+/// The cache in front of it.
+inline constexpr std::string_view store_cache_name = "store/cache";
 
 } // namespace glocal::actors
 

@@ -4,6 +4,7 @@
 #include "actors/store/digest_actor.hpp"
 #include "actors/store/embedded_register.hpp"
 #include "actors/store/etcd_registers.hpp"
+#include "actors/store/store_cache.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
 #include "base/hash.hpp"
@@ -154,6 +155,10 @@ struct daemon::parts {
 
   /// This node's store client, looked up when an actor is made: it may have been restarted.
   [[nodiscard]] caf::actor client() const { return directory->find(actors::store_client_name); }
+  /// The same for the edge's actors: with a cache in front.
+  [[nodiscard]] caf::actor edge_client() const {
+    return config.store.cache_entries == 0 ? client() : directory->find(actors::store_cache_name);
+  }
   /// Where the embedded register is.
   [[nodiscard]] const std::string& register_node() const { return ring->nodes().front().name; }
   /// For people.
@@ -404,6 +409,11 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
       settings.node = self.name;
       return parent.spawn<actors::digest_actor>(settings, client());
     });
+  if (is_edge() && config.store.cache_entries != 0)
+    add(std::string{actors::store_cache_name}, [this](caf::local_actor& parent) {
+      return parent.spawn<actors::store_cache>(
+          store::cache_options{config.store.cache_entries, config.store.cache_bytes}, client());
+    });
   if (is_edge())
     add("edge/" + self.name, [this](caf::local_actor& parent) {
       return parent.spawn<runtime::supervisor>("edge/" + self.name, runtime::supervisor_options{},
@@ -413,7 +423,7 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
                                                               .ports = edge_ports_of(config, self),
                                                               .driver = drivers,
                                                               .lease = lease(),
-                                                              .client = [this] { return client(); },
+                                                              .client = [this] { return edge_client(); },
                                                               .directory = directory,
                                                               .traces = traces,
                                                               .accounts = accounts}),

@@ -7,6 +7,7 @@
 //   node (rest for one)
 //   ├─ client               the store, as this node's actors see it
 //   ├─ store role           actors/store
+//   ├─ cache                of the edge's reads
 //   ├─ edge/N (one for one) switch agent, controller, VNF host, then service modules and monitors as they come
 //   └─ mano
 //

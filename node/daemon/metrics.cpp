@@ -219,6 +219,36 @@ void add_store(exposition& out, const records& all) {
       out.add({{"quantile", quantile}}, static_cast<double>(number_of(*client, key)) / 1e6);
 }
 
+void add_store_cache(exposition& out, const records& all) {
+  const auto caches = of_kind(all, "store cache");
+  const auto by_table = [&](const actor_record& cache, auto&& add) {
+    for (const auto of : store::all_tables)
+      if (const std::string name{store::name(of)}; !state_of(cache, name + "_live").empty())
+        add(name);
+  };
+  out.family("glocal_store_cache_reads_total", "counter",
+             "Reads of a table by the edge: answered by its cache, not known there, or not believed there.");
+  for (const auto* cache : caches)
+    by_table(*cache, [&](const std::string& name) {
+      for (const auto& [outcome, key] :
+           {std::pair{"hit", "_hits"}, std::pair{"miss", "_misses"}, std::pair{"suspect", "_suspect"}})
+        out.add({{"table", name}, {"outcome", outcome}}, number_of(*cache, name + key));
+    });
+  out.family("glocal_store_cache_live", "gauge", "1 while the table's watch is live, else 0: reads go to the store.");
+  for (const auto* cache : caches)
+    by_table(*cache, [&](const std::string& name) {
+      out.add({{"table", name}}, std::uint64_t{state_of(*cache, name + "_live") == "true"});
+    });
+  for (const auto& [name, type, key, help] :
+       {summarised{"glocal_store_cache_entries", "gauge", "entries", "Entries the cache holds."},
+        summarised{"glocal_store_cache_bytes", "gauge", "bytes", "Bytes they take."},
+        summarised{"glocal_store_cache_evictions_total", "counter", "evictions", "Entries that made room."}}) {
+    out.family(name, type, help);
+    for (const auto* cache : caches)
+      out.add({}, number_of(*cache, key));
+  }
+}
+
 void add_map_server(exposition& out, const records& all) {
   const auto servers = of_kind(all, "map server");
   const auto labelled = [&](std::string_view name, std::string_view help, std::string_view label,
@@ -402,6 +432,7 @@ std::string metrics_text(const metrics_sources& sources) {
   add_services(out, sources.records);
   add_instances(out, sources.records);
   add_store(out, sources.records);
+  add_store_cache(out, sources.records);
   add_slots(out, sources.records);
   if (sources.node.slots)
     add_slot_meters(out, *sources.node.slots);
