@@ -7,6 +7,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 namespace glocal::store {
 
@@ -49,14 +50,27 @@ public:
     ::curl_slist_free_all(headers_);
   }
 
-  stream_id add(std::string path, std::string body, answer_callback done, body_source source, line_callback on_line) {
-    transfer fresh;
-    fresh.path = std::move(path);
-    fresh.body = std::move(body);
-    fresh.done = std::move(done);
-    fresh.source = std::move(source);
-    fresh.on_line = std::move(on_line);
-    fresh.deadline = clock::now() + settings_.deadline;
+  struct transfer {
+    std::string path, body{}, answer{};
+    reply_callback done{};
+    /// Whether refusals are answers, and whether it is not repeated once it may have happened.
+    bool takes_refusals = false, once = false;
+    body_source source{};
+    line_callback on_line{};
+    clock::time_point deadline{}, not_before{};
+    std::size_t attempts = 0, endpoint = 0;
+    bool may_have_happened = false, overflowed = false;
+    stream_id id = 0;
+    worker* owner = nullptr;
+    CURL* easy = nullptr;
+
+    [[nodiscard]] bool is_stream() const { return static_cast<bool>(on_line); }
+  };
+
+  [[nodiscard]] std::chrono::milliseconds deadline() const { return settings_.deadline; }
+
+  stream_id add(transfer fresh, std::chrono::milliseconds deadline) {
+    fresh.deadline = clock::now() + deadline;
     fresh.owner = this;
     const std::lock_guard lock{mutex_};
     fresh.id = next_id_++;
@@ -72,28 +86,23 @@ public:
     ::curl_multi_wakeup(multi_);
   }
 
-private:
-  struct transfer {
-    stream_id id = 0;
-    std::string path, body, answer;
-    answer_callback done;
-    body_source source;
-    line_callback on_line;
-    clock::time_point deadline, not_before{};
-    std::size_t attempts = 0, endpoint = 0;
-    worker* owner = nullptr;
-    CURL* easy = nullptr;
+  void restart(stream_id id, bool elsewhere) {
+    const std::lock_guard lock{mutex_};
+    restarted_.emplace_back(id, elsewhere);
+    ::curl_multi_wakeup(multi_);
+  }
 
-    [[nodiscard]] bool is_stream() const { return static_cast<bool>(on_line); }
-  };
+private:
   using place = std::list<transfer>::iterator;
 
   static std::size_t receive(char* data, std::size_t one, std::size_t count, void* user) {
     auto& self = *static_cast<transfer*>(user);
     const auto size = one * count;
     const auto bound = self.is_stream() ? max_line_bytes : self.owner->settings_.max_answer_bytes;
-    if (self.answer.size() + size > bound)
+    if (self.answer.size() + size > bound) {
+      self.overflowed = true;
       return 0; // libcurl fails the transfer
+    }
     self.answer.append(data, size);
     if (!self.is_stream())
       return size;
@@ -120,6 +129,14 @@ private:
             transfers_.erase(at);
           }
         closed_.clear();
+        for (const auto& [id, elsewhere] : restarted_)
+          if (const auto at = std::ranges::find(transfers_, id, &transfer::id); at != transfers_.end()) {
+            if (at->easy != nullptr && elsewhere)
+              move_on(at->endpoint);
+            detach(*at);
+            at->not_before = {};
+          }
+        restarted_.clear();
       }
       auto wake = clock::now() + 1s;
       for (auto at = transfers_.begin(); at != transfers_.end();) {
@@ -157,6 +174,7 @@ private:
     if (at->is_stream())
       at->body = at->source();
     at->answer.clear();
+    at->overflowed = false;
     at->endpoint = preferred_;
     const auto url = settings_.endpoints[at->endpoint] + at->path;
     const auto limit = at->is_stream() ? settings_.stream_time : std::min(left, settings_.attempt_timeout);
@@ -170,7 +188,7 @@ private:
     ::curl_easy_setopt(easy, CURLOPT_POSTFIELDS, at->body.c_str());
     ::curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(settings_.connect_timeout.count()));
     ::curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(limit.count()));
-    ::curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
+    ::curl_easy_setopt(easy, CURLOPT_FAILONERROR, at->takes_refusals ? 0L : 1L);
     ::curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &worker::receive);
     ::curl_easy_setopt(easy, CURLOPT_WRITEDATA, &*at);
     ::curl_multi_add_handle(multi_, easy);
@@ -181,24 +199,40 @@ private:
     const auto at = std::ranges::find(transfers_, easy, &transfer::easy);
     if (at == transfers_.end())
       return;
+    long status = 0;
+    curl_off_t sent_after = 0;
+    ::curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    ::curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &sent_after);
     detach(*at);
-    const bool accepted = !at->is_stream() && result == CURLE_OK && at->done(std::move(at->answer));
-    if (accepted) {
-      transfers_.erase(at);
-      return;
+    if (!at->is_stream()) {
+      const bool answers = result == CURLE_OK && (at->takes_refusals ? status < 500 : true);
+      const bool overflows = at->takes_refusals && at->overflowed;
+      if ((answers && at->done({status, std::move(at->answer), at->may_have_happened})) ||
+          (overflows && at->done({too_large, {}, true}))) {
+        transfers_.erase(at);
+        return;
+      }
+      at->may_have_happened |= sent_after > 0;
+      if (at->once && at->may_have_happened)
+        return give_up(at);
     }
-    // Those that were under way to the same one fail too, and must not skip the next.
-    if (preferred_ == at->endpoint)
-      preferred_ = (preferred_ + 1) % settings_.endpoints.size();
+    move_on(at->endpoint);
     if (at->is_stream() || at->attempts % settings_.endpoints.size() == 0)
       at->not_before = clock::now() + pause;
   }
 
   void give_up(place at) {
     const auto done = std::move(at->done);
+    const bool may_have_happened = at->may_have_happened;
     transfers_.erase(at);
     if (done)
-      (void)done(std::nullopt);
+      (void)done({0, {}, may_have_happened});
+  }
+
+  /// Those that were under way to the same endpoint fail too, and must not skip the next.
+  void move_on(std::size_t endpoint) {
+    if (preferred_ == endpoint)
+      preferred_ = (preferred_ + 1) % settings_.endpoints.size();
   }
 
   void detach(transfer& each) {
@@ -217,6 +251,7 @@ private:
   std::mutex mutex_; ///< of what follows
   std::list<transfer> arrived_;
   std::vector<stream_id> closed_;
+  std::vector<std::pair<stream_id, bool>> restarted_;
   stream_id next_id_ = 1;
   bool ending_ = false;
   std::thread thread_;
@@ -226,11 +261,27 @@ etcd_client::etcd_client(etcd_settings settings) : worker_{std::make_unique<work
 etcd_client::~etcd_client() = default;
 
 void etcd_client::call(std::string path, std::string body, answer_callback done) {
-  (void)worker_->add(std::move(path), std::move(body), std::move(done), {}, {});
+  (void)worker_->add(
+      {.path = std::move(path),
+       .body = std::move(body),
+       .done = [done = std::move(done)](
+                   reply got) { return done(got.status == 0 ? std::nullopt : std::optional{std::move(got.body)}); }},
+      worker_->deadline());
+}
+
+void etcd_client::ask(std::string path, std::string body, std::chrono::milliseconds deadline, bool once,
+                      reply_callback done) {
+  (void)worker_->add(
+      {.path = std::move(path), .body = std::move(body), .done = std::move(done), .takes_refusals = true, .once = once},
+      deadline);
 }
 
 etcd_client::stream_id etcd_client::stream(std::string path, body_source body, line_callback on_line) {
-  return worker_->add(std::move(path), {}, {}, std::move(body), std::move(on_line));
+  return worker_->add({.path = std::move(path), .source = std::move(body), .on_line = std::move(on_line)}, {});
+}
+
+void etcd_client::restart(stream_id id, bool elsewhere) {
+  worker_->restart(id, elsewhere);
 }
 
 void etcd_client::close(stream_id id) {

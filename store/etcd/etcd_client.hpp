@@ -34,6 +34,18 @@ public:
   /// Body of an answer with status 200; none: the deadline passed. False asks the next endpoint: what came is not what
   /// an etcd says.
   using answer_callback = std::function<bool(std::optional<std::string>)>;
+  /// What came of a request that etcd itself may refuse.
+  struct reply {
+    /// Of HTTP, 200 or a refusal of 4xx; 0: nobody answered in time. What says 5xx is asked of the next endpoint.
+    long status = 0;
+    std::string body;
+    /// An attempt before this one, or the last one of all, may have reached an etcd.
+    bool may_have_happened = false;
+  };
+  /// False asks the next endpoint, as above.
+  using reply_callback = std::function<bool(reply)>;
+  /// Status of a reply whose body was larger than max_answer_bytes, of which nothing is kept.
+  static constexpr long too_large = 413;
   /// A line of a stream; false ends this connection of it.
   using line_callback = std::function<bool(std::string_view)>;
   /// What a stream asks for, each time it is opened.
@@ -47,8 +59,12 @@ public:
   etcd_client& operator=(const etcd_client&) = delete;
 
   void call(std::string path, std::string body, answer_callback done);
+  /// @param once no attempt follows one that may have reached an etcd.
+  void ask(std::string path, std::string body, std::chrono::milliseconds deadline, bool once, reply_callback done);
   /// Keeps a stream open, at one endpoint after the other, until `close`.
   [[nodiscard]] stream_id stream(std::string path, body_source body, line_callback on_line);
+  /// Opens it anew, with another body. @param elsewhere at the next endpoint: where it is, nothing is heard.
+  void restart(stream_id id, bool elsewhere);
   /// Callbacks of `id` may still run while this returns, not later than the next.
   void close(stream_id id);
 

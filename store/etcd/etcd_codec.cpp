@@ -1,12 +1,10 @@
 #include "store/etcd/etcd_codec.hpp"
 
 #include "base/base64.hpp"
-
-#include <nlohmann/json.hpp>
+#include "store/etcd/json_parts.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 namespace glocal::store::etcd {
 
@@ -16,35 +14,6 @@ namespace {
 
 constexpr std::size_t max_members = 16;
 constexpr std::size_t max_name_bytes = 255;
-
-const json* member(const json& in, const char* key) {
-  if (!in.is_object())
-    return nullptr;
-  const auto at = in.find(key);
-  return at == in.end() ? nullptr : &*at;
-}
-
-/// proto3's JSON writes 64-bit numbers as text and leaves zeros out.
-std::optional<std::uint64_t> number(const json& in, const char* key) {
-  const auto* found = member(in, key);
-  if (found == nullptr)
-    return 0;
-  if (!found->is_string())
-    return std::nullopt;
-  const auto& text = found->get_ref<const std::string&>();
-  std::uint64_t out = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (text.empty() || failure != std::errc{} || end != text.data() + text.size())
-    return std::nullopt;
-  return out;
-}
-
-std::optional<std::string> bytes_of(const json& in, const char* key) {
-  const auto* found = member(in, key);
-  if (found == nullptr || !found->is_string())
-    return std::nullopt;
-  return from_base64(found->get_ref<const std::string&>());
-}
 
 struct key_value {
   std::string key, text;
@@ -57,20 +26,6 @@ std::optional<key_value> read_key_value(const json& in) {
   if (!key || !text || !version || *version == 0)
     return std::nullopt;
   return key_value{std::move(*key), std::move(*text), *version};
-}
-
-struct header {
-  std::uint64_t cluster = 0, revision = 0;
-};
-
-std::optional<header> read_header(const json& in) {
-  const auto* found = member(in, "header");
-  if (found == nullptr)
-    return std::nullopt;
-  const auto cluster = number(*found, "cluster_id"), revision = number(*found, "revision");
-  if (!cluster || !revision || *cluster == 0)
-    return std::nullopt;
-  return header{*cluster, *revision};
 }
 
 /// What a range of one key found: a version of 0 when nothing. Nothing when it is no answer to that.
