@@ -131,3 +131,17 @@ struct WatchProgress {
   }
   streams @0 :List(Stream);
 }
+
+# Where the copies of slots should be: the one row of the table `placement`. Nodes are named by their place in `nodes`.
+struct Placement {
+  nodes   @0 :List(Data);
+  drained @1 :List(UInt16);
+  evening @2 :Bool;
+  slots   @3 :List(List(UInt16));
+  moves   @4 :List(Move);
+
+  struct Move {
+    slot @0 :UInt16;
+    from @1 :List(UInt16);
+  }
+}

@@ -3,6 +3,7 @@
 
 #include "store/codec.hpp"
 #include "store/codec_samples_test.hpp"
+#include "store/placement.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -55,6 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_bytes(in, decode_log_payload);
   check(in, decode_register_request);
   check_bytes(in, decode_register_reply);
+  check(in, decode_placement);
   return 0;
 }
 
@@ -78,6 +80,7 @@ extern "C" std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* o
   inputs.push_back(encode(samples::register_outcome));
   for (const auto& payload : samples::log_payloads())
     inputs.push_back(encode(payload));
+  inputs.push_back(encode(placement{{"s4"}, true, {{"s1", "s2"}, {"s2", "s3"}}, {{1, {"s2", "s4"}}}}));
   if (index >= inputs.size() || inputs[index].size() > capacity)
     return 0;
   std::memcpy(out, inputs[index].data(), inputs[index].size());

@@ -16,6 +16,7 @@ std::string_view name(table value) noexcept {
   case table::mappings: return "mappings";
   case table::subscriptions: return "subscriptions";
   case table::user: return "user";
+  case table::placement: return "placement";
   }
   return "unknown";
 }

@@ -26,12 +26,13 @@ enum class table : std::uint8_t {
   links = 7,
   mappings = 8,
   subscriptions = 9,
-  user = 10, ///< rows of programs outside; glocal itself reads and writes none
+  user = 10,      ///< rows of programs outside; glocal itself reads and writes none
+  placement = 11, ///< the store's own: where its slots are
 };
-inline constexpr table all_tables[] = {table::catalogue,     table::instances, table::flows, table::paths,
-                                       table::status,        table::digests,   table::links, table::mappings,
-                                       table::subscriptions, table::user};
-inline constexpr table last_table = table::user;
+inline constexpr table all_tables[] = {table::catalogue,     table::instances, table::flows,    table::paths,
+                                       table::status,        table::digests,   table::links,    table::mappings,
+                                       table::subscriptions, table::user,      table::placement};
+inline constexpr table last_table = table::placement;
 [[nodiscard]] std::string_view name(table value) noexcept;
 [[nodiscard]] std::optional<table> parse_table(std::string_view name) noexcept;
 
