@@ -106,7 +106,8 @@ struct WatchCancel {
 }
 
 struct WatchReply {
-  error @0 :UInt8;                       # 0: the stream runs
+  error   @0 :UInt8;                     # 0: the stream runs
+  refused @1 :List(UInt16);              # unavailable because of these slots, which the node can't serve now
 }
 
 struct WatchRecord {

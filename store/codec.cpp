@@ -136,9 +136,11 @@ bytes encode(const node_lease_reply& value) {
   return flatten(message);
 }
 
-bytes encode(const watch_reply& value) {
-  capnp::MallocMessageBuilder message;
-  message.initRoot<wire::WatchReply>().setError(value ? 0 : static_cast<std::uint8_t>(value.error()));
+bytes encode(const node_watch_reply& value) {
+  capnp::MallocMessageBuilder message{words_hint(1, 2 * value.refused.size())};
+  auto root = message.initRoot<wire::WatchReply>();
+  root.setError(value.reply ? 0 : static_cast<std::uint8_t>(value.reply.error()));
+  fill_slots(root.initRefused(static_cast<unsigned>(value.refused.size())), value.refused);
   return flatten(message);
 }
 
@@ -282,11 +284,13 @@ expected<watch_request, store_error> decode_watch_request(byte_view in) {
   });
 }
 
-expected<watch_reply, store_error> decode_watch_reply(byte_view in) {
-  return decode<wire::WatchReply, watch_reply>(in, [](wire::WatchReply::Reader root) -> watch_reply {
+expected<node_watch_reply, store_error> decode_watch_reply(byte_view in) {
+  return decode<wire::WatchReply, node_watch_reply>(in, [](wire::WatchReply::Reader root) {
+    node_watch_reply out;
     if (root.getError() != 0)
-      return unexpected{read_error(root.getError())};
-    return {};
+      out.reply = unexpected{read_error(root.getError())};
+    out.refused = read_slots(root.getRefused());
+    return out;
   });
 }
 

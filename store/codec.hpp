@@ -99,6 +99,11 @@ struct watch_request {
   bool operator==(const watch_request&) const = default;
 };
 using watch_reply = expected<void, store_error>;
+struct node_watch_reply {
+  watch_reply reply{};
+  /// Unavailable because of these, which the node can't serve now; the others it could.
+  std::vector<slot_id> refused{};
+};
 struct watch_cancel {
   subscription_id subscription = 0;
 
@@ -129,7 +134,7 @@ struct watch_progress {
 [[nodiscard]] bytes encode(const scan_reply& value);
 [[nodiscard]] bytes encode(const lease_request& value);
 [[nodiscard]] bytes encode(const node_lease_reply& value);
-[[nodiscard]] bytes encode(const watch_reply& value);
+[[nodiscard]] bytes encode(const node_watch_reply& value);
 [[nodiscard]] bytes encode(const watch_request& value);
 [[nodiscard]] bytes encode(const watch_cancel& value);
 [[nodiscard]] bytes encode(const watch_events& value);
@@ -144,7 +149,7 @@ struct watch_progress {
 [[nodiscard]] expected<lease_request, store_error> decode_lease_request(byte_view in);
 [[nodiscard]] expected<node_lease_reply, store_error> decode_lease_reply(byte_view in);
 [[nodiscard]] expected<watch_request, store_error> decode_watch_request(byte_view in);
-[[nodiscard]] expected<watch_reply, store_error> decode_watch_reply(byte_view in);
+[[nodiscard]] expected<node_watch_reply, store_error> decode_watch_reply(byte_view in);
 [[nodiscard]] expected<watch_cancel, store_error> decode_watch_cancel(byte_view in);
 [[nodiscard]] expected<watch_events, store_error> decode_watch_events(byte_view in);
 [[nodiscard]] expected<watch_progress, store_error> decode_watch_progress(byte_view in);

@@ -48,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(in, decode_lease_request);
   check_bytes(in, decode_lease_reply);
   check(in, decode_watch_request);
-  check(in, decode_watch_reply);
+  check_bytes(in, decode_watch_reply);
   check(in, decode_watch_cancel);
   check(in, decode_watch_events);
   check(in, decode_watch_progress);
@@ -71,7 +71,7 @@ extern "C" std::size_t glocal_fuzz_seed_input(std::size_t index, std::uint8_t* o
                                encode(samples::cancel),
                                encode(samples::events),
                                encode(samples::progress),
-                               encode(watch_reply{unexpected{store_error::overloaded}})};
+                               encode(node_watch_reply{unexpected{store_error::unavailable}, {1, 7}})};
   for (const auto& message : samples::messages())
     inputs.push_back(encode(std::vector<replica_message>{message}));
   inputs.push_back(encode(samples::messages()));

@@ -34,8 +34,10 @@ TEST_CASE("every message reads back as it was written") {
   const auto leased = decode_lease_reply(encode(node_lease_reply{unexpected{store_error::no_such_lease}, {1, 7, 200}}));
   CHECK(leased->reply.error() == store_error::no_such_lease);
   CHECK(leased->slots == std::vector<slot_id>{1, 7, 200});
-  CHECK(decode_watch_reply(encode(watch_reply{unexpected{store_error::overloaded}}))->error() ==
-        store_error::overloaded);
+  const auto refused = decode_watch_reply(encode(node_watch_reply{unexpected{store_error::unavailable}, {1, 7}}));
+  REQUIRE(refused);
+  CHECK(refused->reply.error() == store_error::unavailable);
+  CHECK(refused->refused == std::vector<slot_id>{1, 7});
 }
 
 TEST_CASE("what does not begin at a word boundary is read all the same") {

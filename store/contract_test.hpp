@@ -172,9 +172,9 @@ inline void check_store_contract(contract_fixture& fixture) {
   SECTION("a batch over many slots answers in its own order, and on one key happens in its order") {
     batch all;
     for (int i = 0; i < 500; ++i)
-      all.push_back(put_op{table::catalogue, "key" + std::to_string(i), std::to_string(i)});
-    all.push_back(put_op{table::catalogue, "key7", "again"});
-    all.push_back(get_op{table::catalogue, "key7"});
+      all.emplace_back(put_op{table::catalogue, "key" + std::to_string(i), std::to_string(i)});
+    all.emplace_back(put_op{table::catalogue, "key7", "again"});
+    all.emplace_back(get_op{table::catalogue, "key7"});
     const auto results = probe.execute(std::move(all));
     REQUIRE(results);
     REQUIRE(results->size() == 502);
@@ -208,9 +208,9 @@ inline void check_store_contract(contract_fixture& fixture) {
     for (int i = 0; i < 300; ++i) {
       const auto key = "a/" + std::to_string(i);
       truth[key] = std::to_string(i);
-      all.push_back(put_op{table::instances, key, truth[key]});
-      all.push_back(put_op{table::instances, "b/" + std::to_string(i), "other prefix"});
-      all.push_back(put_op{table::status, key, "other table"});
+      all.emplace_back(put_op{table::instances, key, truth[key]});
+      all.emplace_back(put_op{table::instances, "b/" + std::to_string(i), "other prefix"});
+      all.emplace_back(put_op{table::status, key, "other table"});
     }
     REQUIRE(probe.execute(std::move(all)));
     for (const std::size_t limit : {1, 7, 100, 0}) {

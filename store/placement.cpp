@@ -222,6 +222,24 @@ bool may_begin(const copy_list& from, const copy_list& to, const std::optional<s
   });
 }
 
+/// A node that has nothing has just joined.
+bool has_newcomer(const placement& now, const cluster_sight& sight) {
+  return std::ranges::any_of(sight.ring.nodes(), [&](const auto& node) {
+    return !now.is_drained(node.name) && sight.alive.contains(node.name) &&
+           std::ranges::none_of(now.slots, [&](const auto& copies) { return contains(copies, node.name); });
+  });
+}
+
+/// The copies with who leads now in front, where it is another one than should, and that one could.
+std::optional<copy_list> lost_lead(const copy_list& copies, const std::optional<slot_view>& view) {
+  if (!view || view->primary.node == copies.front() || !has_node(*view, copies.front()))
+    return std::nullopt;
+  auto out = copies;
+  if (const auto leads = std::ranges::find(out, view->primary.node); leads != out.end())
+    std::iter_swap(out.begin(), leads);
+  return out;
+}
+
 } // namespace
 
 bool placement::is_drained(const node_name& node) const {
@@ -290,12 +308,7 @@ std::optional<placement> next_placement(const placement& now, const cluster_sigh
       std::swap(to, move.from);
   }
 
-  // A node that has nothing has just joined.
-  for (const auto& node : sight.ring.nodes())
-    if (!next.is_drained(node.name) && sight.alive.contains(node.name) &&
-        std::ranges::none_of(next.slots, [&](const auto& copies) { return contains(copies, node.name); }))
-      next.evening = true;
-
+  next.evening |= has_newcomer(next, sight);
   const auto wish = wished_slots(next, sight);
   std::map<node_name, std::size_t> busy;
   for (const auto& move : next.moves)
@@ -331,20 +344,39 @@ std::optional<placement> next_placement(const placement& now, const cluster_sigh
       begin(slot, copy_list{next.slots[slot]}, wish[slot]);
       continue;
     }
-    // A primary that took over for another one gives it back.
-    const auto& view = sight.views[slot];
-    if (!next.evening || !view || view->primary.node == wish[slot].front() || !has_node(*view, wish[slot].front()))
-      continue;
-    auto from = wish[slot];
-    if (const auto leads = std::ranges::find(from, view->primary.node); leads != from.end())
-      std::iter_swap(from.begin(), leads);
-    begin(slot, from, wish[slot]);
+    if (const auto from = next.evening ? lost_lead(wish[slot], sight.views[slot]) : std::nullopt)
+      begin(slot, *from, wish[slot]);
   }
   std::ranges::move(begun, std::back_inserter(next.moves));
   std::ranges::sort(next.moves, {}, &slot_move::slot);
   if (!more)
     next.evening = false;
   return next == now ? std::nullopt : std::optional{std::move(next)};
+}
+
+std::vector<planned_move> outlook(const placement& now, const cluster_sight& sight) {
+  auto then = now;
+  then.evening |= has_newcomer(now, sight);
+  then.moves.clear();
+  // Copies first, then primaries; a third time to see that nothing is left.
+  for (int step = 0; step < 3; ++step) {
+    auto next = wished_slots(then, sight);
+    if (next == then.slots)
+      break;
+    then.slots = std::move(next);
+  }
+  std::vector<planned_move> out;
+  for (slot_id slot = 0; slot < now.slots.size(); ++slot) {
+    const auto* under_way = now.move_of(slot);
+    const auto& to = then.slots[slot];
+    auto from = under_way != nullptr ? under_way->from : now.slots[slot];
+    if (under_way == nullptr && from == to && then.evening)
+      if (const auto back = lost_lead(to, sight.views[slot]))
+        from = *back;
+    if (under_way != nullptr || from != to)
+      out.push_back({slot, std::move(from), to});
+  }
+  return out;
 }
 
 expected<placement, drain_refusal> with_drained(placement now, const cluster_sight& sight, const node_name& node,

@@ -79,6 +79,17 @@ struct cluster_sight {
 /// each slot of the ring.
 [[nodiscard]] std::optional<placement> next_placement(const placement& now, const cluster_sight& sight);
 
+/// A slot, who should hold it now and who in the end.
+struct planned_move {
+  slot_id slot = 0;
+  copy_list from, to;
+
+  bool operator==(const planned_move&) const = default;
+};
+/// All that has to move until the placement is as wished, ascending by slot: what is under way, too, and primaries that
+/// have to go back. Empty: nothing has. Slots may come to end elsewhere when nodes come or go meanwhile.
+[[nodiscard]] std::vector<planned_move> outlook(const placement& now, const cluster_sight& sight);
+
 /// Nodes with a part in a move: who gets or loses a copy, who is primary, and who will be.
 [[nodiscard]] std::set<node_name> movers(const copy_list& from, const copy_list& to);
 

@@ -150,7 +150,10 @@ TEST_CASE("a placement that nobody wrote yet begins with who holds the slots, wh
 TEST_CASE("a node that joins gets its share, by as many moves as that is copies") {
   cluster made{ring_of(3, 256)};
   made.grow(4);
+  const auto ahead = outlook(made.now, made.sight()).size();
   made.settle();
+  CHECK(made.moves_begun >= ahead);
+  CHECK(outlook(made.now, made.sight()).empty());
   CHECK(spread(made.copies()) <= 1);
   CHECK(spread(made.leads()) <= 1);
   CHECK(made.copies()["s4"] == 192);
@@ -163,6 +166,7 @@ TEST_CASE("a drained node ends with nothing, and no other slot moves") {
   cluster made{ring_of(5, 256)};
   const auto had = made.copies()["s2"];
   made.drain("s2");
+  CHECK(outlook(made.now, made.sight()).size() == had);
   made.settle();
   CHECK(made.copies()["s2"] == 0);
   CHECK(made.leads()["s2"] == 0);

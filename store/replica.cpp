@@ -26,6 +26,7 @@ std::vector<replica_action> replica::step(replica_event event) {
   if (role_ == replica_role::primary)
     for (auto& [who, to] : peers_)
       replicate(who, to, false);
+  hand_over();
   flush_writes();
   return std::exchange(out_, {});
 }
@@ -184,7 +185,7 @@ void replica::enter_epoch(epoch_number epoch, const member& leader) {
   heard_ = time_;
   confirm_echo_ = 0;
   incoming_.reset();
-  asked_to_take_over_ = false;
+  asked_to_take_over_.reset();
   // What is committed is in every later primary's log; the rest must be checked against it again.
   checked_ = commit_;
 }
@@ -195,6 +196,7 @@ void replica::step_down() {
   role_ = replica_role::follower;
   change_.reset();
   peers_.clear();
+  succession_.reset();
   heard_ = time_;
   for (const auto& [id, held] : table_.leases())
     out_.emplace_back(lease_detached_action{id});
@@ -209,7 +211,7 @@ void replica::step_down() {
 }
 
 void replica::on(placement_event& event) {
-  desired_ = std::move(event.desired);
+  placement_ = std::move(event);
 }
 
 // --- messages ---

@@ -130,6 +130,8 @@ private:
   bool add_learner(slot_view& wanted) const;
   [[nodiscard]] bool should_hold(const node_name& node) const;
   void leave_placement(slot_view& wanted);
+  void consider_hand_over();
+  void hand_over();
   void replicate(const member& who, peer& to, bool force);
   void send_snapshot(const member& who, peer& to);
   void handle(const member& from, append_reply& reply);
@@ -144,6 +146,9 @@ private:
   void handle(const member& from, append_message& message);
   void handle(const member& from, snapshot_message& message);
   void handle(const member& from, take_over_message&);
+  [[nodiscard]] bool is_asked_to_take_over() const noexcept {
+    return asked_to_take_over_ && since(*asked_to_take_over_) < options_.take_over_after;
+  }
   void handle(const member&, stale_reply&) {}
   void acknowledge(bool rejected, log_index hint);
   void install(incoming_snapshot& done);
@@ -186,7 +191,7 @@ private:
   std::optional<register_value> view_;
   epoch_number epoch_ = 0;
   std::optional<member> leader_;
-  std::vector<node_name> desired_;
+  placement_event placement_{{}, false, false};
   std::optional<change> change_;
   bool reading_ = false, setting_ = false;
   duration read_at_{}, set_at_{};
@@ -210,7 +215,8 @@ private:
   // As follower.
   duration heard_{}, joined_{};
   std::uint64_t confirm_echo_ = 0;
-  bool asked_to_take_over_ = false;
+  /// When the primary last asked it to take its place.
+  std::optional<duration> asked_to_take_over_;
   std::optional<incoming_snapshot> incoming_;
 
   // As primary.
@@ -220,7 +226,17 @@ private:
   std::vector<read> reads_, confirming_;
   std::uint64_t confirm_ = 0;
   std::map<lease_id, lease_time> lease_times_;
-  duration yielded_{};
+  /// To whom its place goes. Until that has happened, or was in vain, it takes no writes: none is then under way when
+  /// the epoch ends, and no client is left to wonder.
+  struct succession {
+    member to;
+    duration since{};
+    std::optional<duration> asked;
+  };
+  std::optional<succession> succession_;
+  /// When it became primary, or passing its place on was last in vain: for a while it keeps it, so that nodes that have
+  /// not all heard of a placement yet do not play it to and fro.
+  duration keeps_since_{};
 };
 
 } // namespace glocal::store

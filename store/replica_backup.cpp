@@ -13,19 +13,22 @@ namespace glocal::store {
 void replica::tick_follower() {
   if (!view_) {
     // Nobody ever held this slot. Its first owner starts it, alone; the others join.
-    const bool first_owner = !desired_.empty() && desired_.front() == self_.node && log_.last().index == 0;
+    const auto& desired = placement_.desired;
+    const bool first_owner = !desired.empty() && desired.front() == self_.node && log_.last().index == 0;
     if (first_owner && !setting_ && read_at_ != duration{} && !reading_)
       return propose_view({1, self_, {self_}});
     return read_register();
   }
-  const bool silent = since(heard_) >= options_.take_over_after || asked_to_take_over_;
+  const bool silent = since(heard_) >= options_.take_over_after || is_asked_to_take_over();
   // Registered, but it did not hear so itself: it restarted, or the register's answer was lost. What it did as primary
   // before is forgotten, so it needs an epoch of its own (rule 4).
   if (view_->view.primary == self_ && view_->view.epoch >= epoch_)
     return take_over();
   if (silent && (is_member() || !holds(rule::member_takes_over)))
     take_over();
-  if (!is_member() && leader_ && *leader_ != self_ && since(joined_) >= options_.retry) {
+  // Where it is not known yet whether the slot belongs here, who has some of it may be needed, and who has nothing not.
+  const bool belongs = placement_.firm ? should_hold(self_.node) : log_.last().index != 0;
+  if (!is_member() && belongs && leader_ && *leader_ != self_ && since(joined_) >= options_.retry) {
     joined_ = time_;
     send_to(*leader_, join_message{});
   }
@@ -40,7 +43,8 @@ void replica::take_over() {
   if (view_->view.epoch < epoch_) // somebody else was faster; the register will say who
     return read_register();
   slot_view wanted{view_->view.epoch + (holds(rule::next_epoch) ? 1 : 0), self_, view_->view.members};
-  if (view_->view.primary != self_)
+  const bool passed_on = is_asked_to_take_over() && holds(rule::passes_on_and_stays);
+  if (view_->view.primary != self_ && !passed_on)
     std::erase(wanted.members, view_->view.primary);
   if (!wanted.has(self_))
     wanted.members.push_back(self_);
@@ -49,7 +53,14 @@ void replica::take_over() {
 }
 
 void replica::handle(const member&, take_over_message&) {
-  asked_to_take_over_ = true; // whether it may, the register says
+  if (role_ != replica_role::follower)
+    return;
+  asked_to_take_over_ = time_;
+  // Whether it may, the register says.
+  if (is_member())
+    take_over();
+  else
+    read_register();
 }
 
 void replica::handle(const member& from, append_message& message) {

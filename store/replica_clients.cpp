@@ -43,6 +43,10 @@ bool replica::may_write(request_id request) {
     refuse(request, store_error::unavailable);
     return false;
   }
+  if (succession_) {
+    out_.emplace_back(redirect_action{request, succession_->to.node});
+    return false;
+  }
   if (log_.last().index - commit_ >= options_.max_uncommitted_entries) {
     refuse(request, store_error::overloaded);
     return false;

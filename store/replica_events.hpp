@@ -81,9 +81,14 @@ struct register_set_event {
 struct register_changed_event {
   register_value value;
 };
-/// Who should hold the slot, primary first (hash_ring::owners); changes when nodes join, leave or drain.
+/// Who should hold the slot, primary first (placement.hpp); changes when nodes join, leave or drain.
 struct placement_event {
   std::vector<node_name> desired;
+  /// False: what the ring says, before the cluster's own decision is known. It says who begins a slot that nobody has,
+  /// and moves nothing.
+  bool firm = true;
+  /// The first of them should lead now, not only when there is need of another primary.
+  bool lead = false;
 };
 using replica_event =
     std::variant<batch_event, scan_event, subscribe_event, unsubscribe_event, renew_leases_event, revoke_lease_event,

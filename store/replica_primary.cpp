@@ -15,7 +15,9 @@ void replica::become_primary() {
   peers_.clear();
   change_.reset();
   lease_times_.clear();
-  asked_to_take_over_ = false;
+  asked_to_take_over_.reset();
+  succession_.reset();
+  keeps_since_ = time_;
   incoming_.reset();
   confirm_ = 0;
   for (const auto& [id, held] : table_.leases()) {
@@ -105,7 +107,7 @@ void replica::tick_primary() {
 }
 
 void replica::tick_leases() {
-  if (!serving() || below_min_isr())
+  if (!serving() || below_min_isr() || succession_)
     return;
   for (auto& [id, lease] : lease_times_) {
     if (lease.ending || lease.deadline > time_)
@@ -173,24 +175,62 @@ bool replica::add_learner(slot_view& wanted) const {
 
 /// Placement wants it here, or has not said yet what it wants.
 bool replica::should_hold(const node_name& node) const {
-  return desired_.empty() || std::find(desired_.begin(), desired_.end(), node) != desired_.end();
+  const auto& desired = placement_.desired;
+  return !placement_.firm || desired.empty() || std::find(desired.begin(), desired.end(), node) != desired.end();
 }
 
-/// Members that should not hold the slot any more go when all that should are in.
+/// Members that should not hold the slot any more go when all that should are in (rule 11).
 void replica::leave_placement(slot_view& wanted) {
+  const auto& desired = placement_.desired;
   const auto in_view = [&](const node_name& node) {
     return std::any_of(wanted.members.begin(), wanted.members.end(), [&](const auto& who) { return who.node == node; });
   };
-  if (desired_.empty() || !std::all_of(desired_.begin(), desired_.end(), in_view))
+  const bool all_in = std::all_of(desired.begin(), desired.end(), in_view);
+  if (!placement_.firm || desired.empty() || (!all_in && holds(rule::leaves_last)))
     return;
   std::erase_if(wanted.members, [&](const auto& who) { return who != self_ && !should_hold(who.node); });
-  if (should_hold(self_.node) || wanted != view_->view || since(yielded_) < options_.take_over_after)
+  if (wanted == view_->view)
+    consider_hand_over();
+}
+
+/// To the one that should lead, if it could at once; a primary that has to go takes any other member, too.
+void replica::consider_hand_over() {
+  const bool leaves = !should_hold(self_.node);
+  const auto& first = placement_.desired.front();
+  if (succession_ || (!leaves && (!placement_.lead || first == self_.node)) || !serving() ||
+      since(keeps_since_) < options_.take_over_after)
     return;
-  for (const auto& who : wanted.members)
-    if (who != self_ && peers_.at(who).match >= commit_ && since(peers_.at(who).heard) < 3 * options_.heartbeat) {
-      yielded_ = time_;
-      return send_to(who, take_over_message{});
-    }
+  const member* chosen = nullptr;
+  for (const auto& who : view_->view.members) {
+    if (who == self_)
+      continue;
+    const auto& known = peers_.at(who);
+    const bool ready = known.match >= commit_ && !known.probing && since(known.heard) < 3 * options_.heartbeat;
+    if (ready && (who.node == first || (leaves && chosen == nullptr)))
+      chosen = &who;
+  }
+  if (chosen != nullptr)
+    succession_ = succession{*chosen, time_, std::nullopt};
+}
+
+/// When the successor has all of the log and all of it is committed, it is told, and told again until the register
+/// tells us.
+void replica::hand_over() {
+  if (!succession_ || role_ != replica_role::primary)
+    return;
+  if (since(succession_->since) >= options_.take_over_after) {
+    keeps_since_ = time_;
+    succession_.reset();
+    return;
+  }
+  const auto last = log_.last().index;
+  const auto known = peers_.find(succession_->to);
+  const bool quiet = commit_ == last && known != peers_.end() && known->second.match >= last && !change_;
+  const bool asked = succession_->asked && since(*succession_->asked) < options_.retry;
+  if (!quiet || asked)
+    return;
+  succession_->asked = time_;
+  send_to(succession_->to, take_over_message{});
 }
 
 // --- replication ---

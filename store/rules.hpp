@@ -53,6 +53,10 @@ enum class rule : std::uint8_t {
   detector_decides_nothing,
   /// 10. Existing views keep serving while the register is down.
   register_outage_serves,
+  /// 11. A member that should not hold the slot any more goes when all that should are in sync, not before.
+  leaves_last,
+  /// 11. A primary that passes its place on stays a member.
+  passes_on_and_stays,
 };
 
 #ifdef GLOCAL_BREAKABLE_RULES

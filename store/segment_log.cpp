@@ -241,6 +241,12 @@ expected<void, log_failure> segment_log::roll() {
 }
 
 void segment_log::append(slot_id slot, log_index last, byte_view payload) {
+  // It is back: what is released is its log of before, and what follows is needed again.
+  if (const auto left = released_.find(slot); left != released_.end() && left->second == ~log_index{0}) {
+    released_.erase(left);
+    for (auto& each : segments_)
+      each.last.erase(slot);
+  }
   const auto begin = pending_.size(), size = record_bytes(payload.size());
   pending_.resize(begin + size);
   auto* at = pending_.data() + begin;

@@ -47,7 +47,8 @@ public:
                                                                const segment_log_options& options,
                                                                const std::function<void(log_record)>& recovered);
 
-  /// Joins the group of the next sync. REQUIRES: payload.size() <= max_payload_bytes().
+  /// Joins the group of the next sync. Of a slot that had left, this begins it anew. REQUIRES: payload.size() <=
+  /// max_payload_bytes().
   void append(slot_id slot, log_index last, byte_view payload);
   /// Everything appended survives a loss of power. Cost: one write and one fdatasync, unless a segment is full.
   [[nodiscard]] expected<void, log_failure> sync();

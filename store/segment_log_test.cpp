@@ -166,6 +166,24 @@ TEST_CASE("segment_log uses released segments again, oldest first, and makes no 
     CHECK(record.last > 190);
 }
 
+TEST_CASE("a slot that comes back to a node has its log kept as any other's") {
+  unsafe_files files;
+  {
+    auto made = reopen(files);
+    REQUIRE(made.log->release(1, ~log_index{0}));
+    made.log->append(1, 1, text("kept"));
+    REQUIRE(made.log->sync());
+    for (log_index i = 1; made.log->segment_count() < 3; ++i) {
+      made.log->append(2, i, bytes(1000));
+      REQUIRE(made.log->sync());
+    }
+    REQUIRE(made.log->release(2, 100));
+  }
+  const auto again = reopen(files);
+  REQUIRE(again.log);
+  CHECK(std::ranges::count_if(again.records, [](const auto& record) { return record.slot == 1; }) == 1);
+}
+
 TEST_CASE("a node that is restarted again and again keeps its log small") {
   unsafe_files files;
   for (int i = 0; i < 20; ++i)

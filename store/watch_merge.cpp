@@ -5,10 +5,10 @@
 namespace glocal::store {
 
 watch_merge::watch_merge(table of, std::vector<std::vector<slot_id>> slots, const std::vector<slot_revision>& from)
-    : of_{of}, slots_{std::move(slots)} {
-  for (std::size_t node = 0; node < slots_.size(); ++node)
-    for (const auto slot : slots_[node])
-      streams_[slot].node = node;
+    : of_{of} {
+  for (std::size_t stream = 0; stream < slots.size(); ++stream)
+    for (const auto slot : slots[stream])
+      streams_[slot].carrier = stream;
   for (const auto& point : from)
     if (const auto stream = streams_.find(point.slot); stream != streams_.end()) {
       stream->second.at = point.at;
@@ -17,32 +17,35 @@ watch_merge::watch_merge(table of, std::vector<std::vector<slot_id>> slots, cons
   behind_ = streams_.size();
 }
 
-void watch_merge::connected(std::size_t node) {
-  restart(node);
+void watch_merge::connected(std::size_t stream, std::span<const slot_id> slots) {
+  for (const auto slot : slots)
+    if (const auto found = streams_.find(slot); found != streams_.end()) {
+      found->second.carrier = stream;
+      restart(found->second);
+    }
 }
 
-void watch_merge::lost(std::size_t node, const sink& emit) {
-  restart(node);
+void watch_merge::lost(std::size_t stream, const sink& emit) {
+  for (auto& [slot, each] : streams_)
+    if (each.carrier == stream)
+      restart(each);
   if (behind_ == 0 || std::exchange(suspect_, true))
     return;
   live_ = false;
   emit({.what = watch_event::kind::suspect});
 }
 
-void watch_merge::restart(std::size_t node) {
-  for (const auto slot : slots_[node]) {
-    auto& stream = streams_.at(slot);
-    behind_ += stream.current;
-    stream.current = false;
-    for (auto& [key, named] : stream.keys)
-      named = false; // a snapshot that broke off named keys that may be gone by the next one
-  }
+void watch_merge::restart(slot_stream& stream) {
+  behind_ += stream.current;
+  stream.current = false;
+  for (auto& [key, named] : stream.keys)
+    named = false; // a snapshot that broke off named keys that may be gone by the next one
 }
 
-void watch_merge::deliver(std::size_t node, std::vector<watch_record> records, const sink& emit) {
+void watch_merge::deliver(std::size_t stream, std::vector<watch_record> records, const sink& emit) {
   for (auto& record : records) {
     const auto found = streams_.find(record.slot);
-    if (found == streams_.end() || found->second.node != node)
+    if (found == streams_.end() || found->second.carrier != stream)
       continue;
     deliver(record.slot, found->second, record, emit);
   }
@@ -105,11 +108,11 @@ void watch_merge::deliver(slot_id slot, slot_stream& stream, watch_record& recor
   }
 }
 
-std::vector<slot_revision> watch_merge::resume_points(std::size_t node) const {
+std::vector<slot_revision> watch_merge::resume_points(std::span<const slot_id> slots) const {
   std::vector<slot_revision> out;
-  for (const auto slot : slots_[node])
-    if (const auto& stream = streams_.at(slot); stream.at)
-      out.push_back({slot, *stream.at});
+  for (const auto slot : slots)
+    if (const auto stream = streams_.find(slot); stream != streams_.end() && stream->second.at)
+      out.push_back({slot, *stream->second.at});
   return out;
 }
 

@@ -12,6 +12,7 @@ using event_kind = enum watch_event::kind;
 
 struct fixture {
   watch_merge merge{table::paths, {{0, 2}, {1}}};
+  const std::vector<slot_id> first{0, 2};
   std::vector<watch_event> seen;
 
   void deliver(std::size_t node, std::vector<watch_record> records) {
@@ -44,7 +45,7 @@ TEST_CASE_METHOD(fixture, "a watch is live when the last slot's snapshot has end
   CHECK(kinds() == std::vector{event_kind::put});
   deliver(1, {end(1, 30)});
   CHECK(kinds() == std::vector{event_kind::live});
-  CHECK(merge.resume_points(0) == std::vector<slot_revision>{{0, 10}, {2, 20}});
+  CHECK(merge.resume_points(first) == std::vector<slot_revision>{{0, 10}, {2, 20}});
 }
 
 TEST_CASE_METHOD(fixture, "a lost stream makes the copy suspect once, until it is current again") {
@@ -75,7 +76,7 @@ TEST_CASE_METHOD(fixture, "after compaction, keys that the new snapshot does not
   all_live();
   deliver(0, {row(record_kind::put, 0, 11, "b")});
   lost(0);
-  merge.connected(0);
+  merge.connected(0, first);
   seen.clear();
   deliver(0, {{record_kind::compacted, 0, 40, {}},
               row(record_kind::snapshot_entry, 0, 41, "b"),
@@ -108,6 +109,17 @@ TEST_CASE_METHOD(fixture, "records of slots a node does not own are ignored") {
   CHECK(kinds().empty());
 }
 
+TEST_CASE_METHOD(fixture, "a slot that goes over to another stream goes on there, and its watch stays live") {
+  all_live();
+  const std::vector<slot_id> moved{2};
+  merge.connected(7, moved);
+  CHECK(merge.resume_points(moved) == std::vector<slot_revision>{{2, 20}});
+  deliver(7, {{record_kind::resumed, 2, 20, {}}, row(record_kind::put, 2, 21, "b")});
+  deliver(0, {row(record_kind::put, 2, 22, "not of this stream any more"), row(record_kind::put, 0, 11, "a")});
+  CHECK(kinds() == std::vector{event_kind::put, event_kind::put});
+  CHECK(merge.live());
+}
+
 TEST_CASE_METHOD(fixture, "a live watch says how far each slot was delivered, and each change where it happened") {
   deliver(0, {row(record_kind::snapshot_entry, 0, 5, "a"), end(0, 10), end(2, 20)});
   REQUIRE(seen.size() == 1);
@@ -119,7 +131,7 @@ TEST_CASE_METHOD(fixture, "a live watch says how far each slot was delivered, an
 
 TEST_CASE_METHOD(fixture, "a watch that begins where another one ended gets what followed") {
   merge = watch_merge{table::paths, {{0, 2}, {1}}, {{0, 10}, {1, 30}, {2, 20}}};
-  CHECK(merge.resume_points(0) == std::vector<slot_revision>{{0, 10}, {2, 20}});
+  CHECK(merge.resume_points(first) == std::vector<slot_revision>{{0, 10}, {2, 20}});
   deliver(0, {row(record_kind::put, 0, 9, "old"),
               row(record_kind::put, 0, 11, "a"),
               {record_kind::resumed, 0, 11, {}},

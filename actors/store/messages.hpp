@@ -4,6 +4,7 @@
 
 #include "store/codec.hpp"
 #include "store/engine.hpp"
+#include "store/placement.hpp"
 #include "store/replica_events.hpp"
 #include "store/types.hpp"
 
@@ -83,6 +84,8 @@ struct shard_output {
   bool serving = false, current = false, whole = false;
   /// Why the replica is out; empty while it is not.
   std::string failure;
+  /// What the register says, when that is news.
+  std::optional<store::register_value> view;
 };
 
 /// To a node, of a slot it is primary of: all of it at one moment, with everything acknowledged before it was asked.
@@ -93,6 +96,40 @@ struct snapshot_slot {
 struct slot_snapshot {
   /// Null: the node is not the slot's primary, or can't prove it.
   std::shared_ptr<const store::snapshot> state;
+};
+
+// Placement: placement_actor and its store_node.
+
+/// What the cluster has decided; null: nothing yet, so that the ring holds.
+struct placed {
+  std::shared_ptr<const store::placement> where;
+};
+struct views_request {
+  /// These are read again; of the others what was heard last will do.
+  std::vector<store::slot_id> fresh;
+}; // → views_known
+/// By slot; none: not heard of since the node started. Version 0: nobody has it yet.
+struct views_known {
+  std::vector<std::optional<store::register_value>> views;
+};
+
+// To placement_actor, from whoever steers the cluster. Both are answered when it is decided, not when it is done.
+
+struct drain_request {
+  store::node_name node;
+  bool undo = false;
+}; // → steered
+struct rebalance_request {
+  /// Says what would move, and decides nothing.
+  bool dry_run = false;
+}; // → steered
+struct steered {
+  enum class kind : std::uint8_t { done, unknown_node, too_few_nodes, unavailable };
+  kind what = kind::done;
+  /// For people, unless it is done.
+  std::string why;
+  /// Slots that have to move now.
+  std::vector<store::planned_move> moves;
 };
 
 // Disks: the log and the engine behind it. Both tell a shard `disk_failed` when they can't go on.
@@ -146,6 +183,7 @@ struct register_read {
   store::slot_id slot = 0;
 }; // → register_answer
 struct register_answer {
+  store::slot_id slot = 0;
   std::optional<store::register_value> value;
 };
 struct register_set {
@@ -182,6 +220,12 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::shard_input)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::shard_output)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::snapshot_slot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::slot_snapshot)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::placed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::views_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::views_known)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::drain_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::rebalance_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::steered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::load_slots)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::loaded_slots)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(glocal::actors::store_messages::log_append)

@@ -18,11 +18,11 @@ caf::behavior register_actor::make_behavior() {
   return {
       [this](const messages::register_read& request) {
         ++reads_;
-        register_->get(request.slot, [this, shard = caf::actor_cast<caf::actor>(current_sender())](
+        register_->get(request.slot, [this, slot = request.slot, shard = caf::actor_cast<caf::actor>(current_sender())](
                                          std::optional<store::register_value> value) {
           unreachable_ += !value;
           answers_ = value.has_value();
-          send(shard, messages::register_answer{std::move(value)});
+          send(shard, messages::register_answer{slot, std::move(value)});
         });
       },
       [this](messages::register_set& request) {

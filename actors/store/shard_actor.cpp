@@ -34,18 +34,21 @@ std::string_view role_name(store::replica_role role) {
 } // namespace
 
 shard_actor::shard_actor(caf::actor_config& config, store::slot_id slot, store::replica replica,
-                         std::vector<store::node_name> desired, shard_surroundings around)
+                         const store::placement_event& placed, shard_surroundings around)
     : runtime::observed_actor{config, "store shard", "store/shard/" + std::to_string(slot)}, slot_{slot},
-      replica_{std::move(replica)}, desired_{std::move(desired)}, around_{std::move(around)} {
+      replica_{std::move(replica)}, around_{std::move(around)} {
   output_.slot = slot_;
+  place(placed);
 }
 
 caf::behavior shard_actor::make_behavior() {
-  step(store::placement_event{desired_});
   return {
       [this](messages::shard_input& input) {
         for (auto& event : input.events)
-          step(std::move(event));
+          if (const auto* placed = std::get_if<store::placement_event>(&event))
+            place(*placed);
+          else
+            step(std::move(event));
         finish();
       },
       [this](const messages::snapshot_slot&) {
@@ -77,6 +80,11 @@ caf::behavior shard_actor::make_behavior() {
         finish();
       },
   };
+}
+
+void shard_actor::place(const store::placement_event& where) {
+  desired_ = where.desired;
+  step(where);
 }
 
 void shard_actor::step(store::replica_event event) {
@@ -137,7 +145,12 @@ void shard_actor::finish() {
     send(around_.engine, std::exchange(applied_, {}));
   }
   const bool serving = replica_.serving(), current = replica_.is_current(), whole = is_whole();
-  const bool news = serving != serving_ || current != current_ || whole != whole_ || output_.failure != failure_;
+  const auto& known = replica_.known_view();
+  const auto view = known ? known->version : 0;
+  const bool news =
+      serving != serving_ || current != current_ || whole != whole_ || output_.failure != failure_ || view != view_;
+  if (std::exchange(view_, view) != view)
+    output_.view = known;
   serving_ = serving;
   current_ = current;
   whole_ = whole;

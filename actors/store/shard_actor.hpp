@@ -24,9 +24,9 @@ struct shard_surroundings {
 
 class shard_actor final : public runtime::observed_actor {
 public:
-  /// @param desired who should hold the slot, primary first.
+  /// @param placed who should hold the slot.
   shard_actor(caf::actor_config& config, store::slot_id slot, store::replica replica,
-              std::vector<store::node_name> desired, shard_surroundings around);
+              const store::placement_event& placed, shard_surroundings around);
 
   caf::behavior make_behavior() override;
   [[nodiscard]] runtime::state_entries state_summary() const override;
@@ -35,6 +35,7 @@ public:
 
 private:
   void step(store::replica_event event);
+  void place(const store::placement_event& where);
   void finish();
   void carry_out(store::replica_action& action);
   void append(store_messages::log_append record);
@@ -43,7 +44,7 @@ private:
 
   const store::slot_id slot_;
   store::replica replica_;
-  const std::vector<store::node_name> desired_;
+  std::vector<store::node_name> desired_;
   shard_surroundings around_;
   store_messages::shard_output output_;
   store_messages::engine_apply applied_;
@@ -53,6 +54,7 @@ private:
   std::string failure_;
   /// What the node was told last.
   bool serving_ = false, current_ = false, whole_ = false;
+  std::uint64_t view_ = 0;
 };
 
 } // namespace glocal::actors

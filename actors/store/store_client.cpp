@@ -33,9 +33,6 @@ failed_attempt classify(const caf::error& fault) {
   return {store_error::invalid, true, false};
 }
 
-/// What others say of a node is not believed for so long after it did not answer: about what it takes to replace it.
-constexpr std::chrono::milliseconds distrust{1000};
-
 [[nodiscard]] bool worth_a_retry(store_error why) {
   return why == store_error::unavailable || why == store_error::overloaded || why == store_error::timeout;
 }
@@ -77,21 +74,14 @@ struct store_client::lease_call {
 
 store_client::store_client(caf::actor_config& config, store_client_settings settings, runtime::transport transport)
     : runtime::observed_actor{config, "store client", std::string{store_client_name}}, settings_{std::move(settings)},
-      transport_{std::move(transport)}, lanes_(settings_.ring->nodes().size()),
-      routes_(settings_.ring->slot_count()), watches_{*this,
-                                                      transport_,
-                                                      settings_.ring,
-                                                      settings_.replicas,
-                                                      settings_.silence_limit,
-                                                      settings_.attempt_timeout} {
-  const auto nodes = settings_.ring->nodes();
-  for (store::slot_id slot = 0; slot < routes_.size(); ++slot) {
-    const auto owners = *settings_.ring->owners(slot, std::min(settings_.replicas, nodes.size()));
-    for (const auto& owner : owners)
-      routes_[slot].hosts.push_back(
-          static_cast<std::size_t>(std::ranges::find(nodes, owner, &store::ring_node::name) - nodes.begin()));
-  }
-}
+      transport_{std::move(transport)},
+      lanes_(settings_.ring->nodes().size()), routes_{first_routes()}, watches_{*this,
+                                                                                transport_,
+                                                                                settings_.ring,
+                                                                                hosts(),
+                                                                                [this] { refresh_placement(); },
+                                                                                settings_.silence_limit,
+                                                                                settings_.attempt_timeout} {}
 
 caf::behavior store_client::make_behavior() {
   runtime::subscribe_peers(this, transport_);
@@ -251,41 +241,6 @@ void store_client::land(std::size_t node, const flight& items, const runtime::wi
   }
 }
 
-/// A hint is worth a try at once, unless it leads to where we just came from in vain: until somebody has taken over,
-/// backups name the primary that is gone.
-bool store_client::redirect(store::slot_id slot, std::size_t from, const store::node_name& primary) {
-  auto& hosts = routes_[slot].hosts;
-  if (hosts.front() != from)
-    return true; // learnt meanwhile
-  ++redirects_;
-  const auto hinted =
-      std::ranges::find_if(hosts, [&](const auto host) { return settings_.ring->nodes()[host].name == primary; });
-  const bool useful = hinted != hosts.end() && *hinted != from && !has_just_failed(*hinted);
-  if (!useful) {
-    move_on(slot, from);
-    return false;
-  }
-  std::rotate(hosts.begin(), hinted, hosts.end());
-  return true;
-}
-
-bool store_client::has_just_failed(std::size_t node) const {
-  return lanes_[node].failed && now() - *lanes_[node].failed <= distrust;
-}
-
-std::size_t store_client::node_of(store::slot_id slot) {
-  auto& hosts = routes_[slot].hosts;
-  for (std::size_t i = 0; i < hosts.size() && has_just_failed(hosts.front()); ++i)
-    std::rotate(hosts.begin(), hosts.begin() + 1, hosts.end());
-  return hosts.front();
-}
-
-void store_client::move_on(store::slot_id slot, std::size_t from) {
-  auto& hosts = routes_[slot].hosts;
-  if (hosts.front() == from)
-    std::rotate(hosts.begin(), hosts.begin() + 1, hosts.end());
-}
-
 void store_client::crash(std::size_t node, const flight& items, store_error why, bool may_have_happened) {
   wake_flush();
   if (why != store_error::overloaded) {
@@ -325,6 +280,7 @@ void store_client::later(std::function<void()> what) {
 }
 
 void store_client::finish(item&& one, store::op_result result, std::size_t node) {
+  routes_[one.slot].in_vain = 0;
   const auto* wanted = wanted_value(one.op);
   if (one.repeated && wanted != nullptr && result.code == store::op_code::conflict) {
     if (result.found && result.found->value == *wanted && result.found->lease == lease_of(one.op))
@@ -406,6 +362,7 @@ void store_client::scan_node(const std::shared_ptr<running_scan>& scan) {
         if (!*part)
           return worth_a_retry(part->error()) ? retry(part->error()) : refuse(part->error());
         scan->attempts = 0;
+        routes_[scan->at.slot].in_vain = 0;
         for (auto& row : (*part)->entries) {
           scan->bytes += payload_bytes(row);
           scan->page.entries.push_back(std::move(row));

@@ -2,8 +2,10 @@
 // A node's way to the store: one actor that batches what its callers want per store node, retries until a deadline, and
 // keeps their watches. Callers use it through actor_store.
 //
-// Who is a slot's primary it learns: first it believes the ring, then what nodes answer; where nobody knows, it asks
-// one of the slot's nodes after the other until the caller's deadline.
+// Where slots are it learns: first it believes the ring, then what nodes answer, and when they say that a slot is
+// elsewhere, the cluster's placement, which it reads from the store. Where nobody knows who is a slot's primary, it
+// asks one of its nodes after the other until the caller's deadline, and now and then one that should not have it:
+// slots may all have moved since.
 //
 // Register it under store_client_name. Bounded: beyond `max_open_operations` callers get overloaded at once.
 // Retries: a request that may or may not have happened is repeated; a conditional write that then finds exactly its own
@@ -11,6 +13,8 @@
 // plain put or erase may happen twice so; where that matters, compare and set. Volatile tables are not retried: their
 // writers repeat themselves anyway, and an old value must not overtake a newer one. Order is kept per caller and store
 // node while nothing is retried.
+//
+// Files: store_client.cpp; store_client_routes.cpp (where slots are).
 
 #include "actors/store/client_watches.hpp"
 #include "actors/store/messages.hpp"
@@ -81,6 +85,8 @@ private:
   struct route {
     /// The slot's nodes, as indices in the ring; the one in front is asked.
     std::vector<std::size_t> hosts;
+    /// Attempts since one last served it.
+    std::size_t in_vain = 0;
   };
   struct lane {
     std::deque<item> queue;
@@ -110,6 +116,12 @@ private:
   /// Whom to ask: not one that has just failed, unless all have.
   [[nodiscard]] std::size_t node_of(store::slot_id slot);
   [[nodiscard]] bool has_just_failed(std::size_t node) const;
+  [[nodiscard]] std::vector<route> first_routes() const;
+  [[nodiscard]] client_watches::host_lists hosts() const;
+  [[nodiscard]] std::optional<std::size_t> index_of(const store::node_name& name) const;
+  /// Reads where slots are, unless it has just done so.
+  void refresh_placement();
+  void learn_placement(const store::entry& row);
   [[nodiscard]] bool fresh(store::lease_id lease) const;
   void finish(item&& one, store::op_result result, std::size_t node);
   void fail(item& one, store::store_error why);
@@ -140,6 +152,9 @@ private:
   std::vector<lane> lanes_;   ///< per node of the ring
   std::vector<route> routes_; ///< per slot
   client_watches watches_;
+  store::revision placement_ = 0;
+  bool refreshing_ = false;
+  std::optional<store::timestamp> refreshed_;
   std::map<store::lease_id, known_lease> leases_;
   std::size_t open_operations_ = 0;
   bool flush_pending_ = false, pause_armed_ = false;

@@ -1,9 +1,10 @@
 #pragma once
-// Three store nodes that keep three copies of each slot, and one node that uses them, in virtual time on an in-memory
-// network with a register in memory.
+// Store nodes (three, unless a test wants more) that keep three copies of each slot, and one node that uses them, in
+// virtual time on an in-memory network with a register in memory.
 
 #include "actors/store/actor_store.hpp"
 #include "actors/store/memory_storage.hpp"
+#include "actors/store/placement_actor.hpp"
 #include "actors/store/process_register.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
@@ -85,17 +86,15 @@ public:
   struct store_host {
     runtime::transport transport;
     memory_disks disks;
-    caf::actor node;
+    caf::actor node, client, placement;
   };
 
-  explicit store_cluster(std::optional<std::uint64_t> seed = std::nullopt, glocal::store::slot_options slots = {})
+  explicit store_cluster(std::optional<std::uint64_t> seed = std::nullopt, glocal::store::slot_options slots = {},
+                         int nodes = 3)
       : sim{seed}, slots_{slots} {
-    ring = std::make_shared<const glocal::store::hash_ring>(
-        *glocal::store::hash_ring::make({{"s1", ""}, {"s2", ""}, {"s3", ""}}, 32));
-    for (const auto& each : ring->nodes()) {
-      hosts[each.name].transport = sim.node(each.name);
+    write_cluster_file(nodes);
+    for (const auto& each : ring->nodes())
       start(each.name);
-    }
     edge = sim.node("e1");
     client = add_client(edge);
     user = add_user("user");
@@ -112,8 +111,17 @@ public:
   void run_until_idle() override { sim.run(); }
   void advance(std::chrono::milliseconds by) override { sim.advance(by); }
 
+  /// Nodes and clients that start from now on know of so many store nodes.
+  void write_cluster_file(int nodes) {
+    std::vector<glocal::store::ring_node> names;
+    for (int i = 1; i <= nodes; ++i)
+      names.push_back({"s" + std::to_string(i), ""});
+    ring = std::make_shared<const glocal::store::hash_ring>(*glocal::store::hash_ring::make(std::move(names), 32));
+  }
   void start(const std::string& name) {
-    auto& host = hosts.at(name);
+    auto& host = hosts[name];
+    if (!host.transport.directory)
+      host.transport = sim.node(name);
     store_node_settings settings;
     settings.ring = ring;
     settings.replica.watches = slots_;
@@ -121,14 +129,21 @@ public:
     host.node =
         sim.own(sim.system().spawn<store_node>(settings, host.transport, host.disks.storage(ring->slot_count())));
     host.transport.directory->add(std::string{store_node_name}, host.node);
+    host.client = add_client(host.transport);
+    placement_settings where;
+    where.ring = ring;
+    host.placement = sim.own(sim.system().spawn<placement_actor>(where, host.transport, host.client));
+    host.transport.directory->add(std::string{placement_name}, host.placement);
     sim.run();
   }
   /// As kill -9 of the process does: the node's actors and its connections go; the disk stays.
   void kill(const std::string& name) {
     auto& host = hosts.at(name);
     host.transport.directory->clear();
-    caf::anon_send_exit(host.node, caf::exit_reason::kill);
-    host.node = {};
+    for (auto* each : {&host.placement, &host.client, &host.node}) {
+      caf::anon_send_exit(*each, caf::exit_reason::kill);
+      *each = {};
+    }
     for (const auto& [other, each] : hosts)
       if (other != name)
         sim.network().disconnect(name, other);

@@ -38,7 +38,8 @@ store_node::store_node(caf::actor_config& config, store_node_settings settings, 
     : runtime::observed_actor{config, "store node", std::string{store_node_name}}, settings_{std::move(settings)},
       transport_{std::move(transport)}, storage_{std::move(storage)}, backlog_{std::make_shared<engine_backlog>(
                                                                           settings_.max_backlog_bytes)},
-      shards_(settings_.ring->slot_count()), states_(settings_.ring->slot_count()) {}
+      shards_(settings_.ring->slot_count()), states_(settings_.ring->slot_count()),
+      views_(settings_.ring->slot_count()) {}
 
 caf::behavior store_node::make_behavior() {
   auto self = caf::actor_cast<caf::actor>(this);
@@ -53,7 +54,7 @@ caf::behavior store_node::make_behavior() {
   runtime::subscribe_peers(this, transport_);
   std::vector<store::slot_id> placed;
   for (store::slot_id slot = 0; slot < settings_.ring->slot_count(); ++slot)
-    if (std::ranges::count(owners(slot), transport_.node) > 0)
+    if (std::ranges::count(placement_of(slot).desired, transport_.node) > 0)
       placed.push_back(slot);
   request(log_, load_patience, messages::load_slots{std::move(placed)})
       .then([this](messages::loaded_slots& loaded) { start(loaded); },
@@ -71,6 +72,16 @@ caf::behavior store_node::make_behavior() {
       [this](const messages::snapshot_slot& asked) { return on_snapshot(asked); },
       [this](messages::shard_output& output) { on_output(output); },
       [this](messages::register_changed& change) { on_register_change(change); },
+      [this](const messages::placed& decided) { on_placed(decided); },
+      [this](const messages::views_request& asked) { return on_views(asked); },
+      [this](const messages::register_answer& answer) {
+        if (answer.value && answer.slot < views_.size())
+          learn_view(answer.slot, *answer.value);
+        for (auto& asked : views_asked_)
+          if (asked.open.erase(answer.slot) > 0 && asked.open.empty())
+            asked.promise.deliver(messages::views_known{views_});
+        std::erase_if(views_asked_, [](const auto& asked) { return asked.open.empty(); });
+      },
       [](runtime::peer_up_atom, const std::string&) {},
       [this](runtime::peer_down_atom, const std::string& node, const std::string&) { on_peer_down(node); },
       [this](runtime::tick_atom) { on_tick(); },
@@ -83,31 +94,75 @@ caf::behavior store_node::make_behavior() {
   };
 }
 
-std::vector<store::node_name> store_node::owners(store::slot_id slot) const {
+store::placement_event store_node::placement_of(store::slot_id slot) const {
+  if (placement_)
+    return {placement_->slots[slot], true, placement_->move_of(slot) != nullptr};
   const auto copies = std::min(settings_.replicas, settings_.ring->nodes().size());
-  return *settings_.ring->owners(slot, copies);
+  return {*settings_.ring->owners(slot, copies), is_placed_, false};
 }
 
 void store_node::start(messages::loaded_slots& loaded) {
   incarnation_ = loaded.incarnation;
+  for (auto& [slot, recovered] : loaded.slots)
+    if (slot < shards_.size())
+      spawn_shard(slot, std::move(recovered));
+  ready_ = true;
+  if (is_placed_)
+    on_placed({placement_});
+  tick_shards();
+  arm_tick();
+}
+
+void store_node::spawn_shard(store::slot_id slot, store::recovered_slot recovered) {
   auto options = settings_.replica;
   // One copy is all there can be on one node; from two on, a write that only one disk has is not acknowledged.
   options.min_isr = std::min<std::size_t>(2, std::min(settings_.replicas, settings_.ring->nodes().size()));
+  // Backups of one slot do not all try at once, and a node's slots do not either.
+  options.take_over_after += std::chrono::milliseconds{hash_text(transport_.node, slot) % 300};
+  slots_.insert(std::ranges::lower_bound(slots_, slot), slot);
+  states_[slot].keys = recovered.state.image.entries.size();
   const shard_surroundings around{caf::actor_cast<caf::actor>(this), log_, engine_, register_, backlog_};
-  for (auto& [slot, recovered] : loaded.slots) {
-    if (slot >= shards_.size())
-      continue;
-    slots_.push_back(slot);
-    states_[slot].keys = recovered.state.image.entries.size();
-    auto own = options;
-    // Backups of one slot do not all try at once, and a node's slots do not either.
-    own.take_over_after += std::chrono::milliseconds{hash_text(transport_.node, slot) % 300};
-    store::replica replica{slot, {transport_.node, incarnation_}, own, std::move(recovered)};
-    shards_[slot] = spawn<shard_actor, caf::linked>(slot, std::move(replica), owners(slot), around);
+  store::replica replica{slot, {transport_.node, incarnation_}, options, std::move(recovered)};
+  shards_[slot] = spawn<shard_actor, caf::linked>(slot, std::move(replica), placement_of(slot), around);
+}
+
+/// Slots that come here begin empty and ask their primaries; those that have gone stay as they were, at rest, and go on
+/// from there when they come back.
+void store_node::on_placed(const messages::placed& decided) {
+  if (decided.where && decided.where->slots.size() != shards_.size())
+    return note_error("a placement of another number of slots");
+  placement_ = decided.where;
+  is_placed_ = true;
+  if (!ready_)
+    return;
+  for (store::slot_id slot = 0; slot < shards_.size(); ++slot) {
+    auto where = placement_of(slot);
+    if (holds(slot))
+      to_shard(slot, std::move(where));
+    else if (std::ranges::count(where.desired, transport_.node) > 0)
+      spawn_shard(slot, {});
   }
-  ready_ = true;
-  tick_shards();
-  arm_tick();
+}
+
+caf::response_promise store_node::on_views(const messages::views_request& asked) {
+  auto promise = make_response_promise();
+  std::set<store::slot_id> open{asked.fresh.begin(), asked.fresh.end()};
+  for (store::slot_id slot = 0; slot < views_.size(); ++slot)
+    if (!views_[slot] || views_[slot]->version == 0)
+      open.insert(slot);
+  if (open.empty()) {
+    promise.deliver(messages::views_known{views_});
+    return promise;
+  }
+  for (const auto slot : open)
+    send(register_, messages::register_read{slot});
+  views_asked_.push_back({promise, std::move(open)});
+  return promise;
+}
+
+void store_node::learn_view(store::slot_id slot, const store::register_value& value) {
+  if (auto& known = views_[slot]; !known || known->version < value.version)
+    known = value;
 }
 
 void store_node::tick_shards() {
@@ -145,7 +200,8 @@ store_node::answer store_node::on_batch(byte_view body) {
     const auto slot = store::slot_of(table_of(op), key_of(op), settings_.ring->slot_count());
     if (!holds(slot)) {
       if (std::ranges::find(joined.faults, slot, &store::slot_fault::slot) == joined.faults.end())
-        joined.faults.push_back({slot, store_error::unavailable, {}});
+        joined.faults.push_back(
+            {slot, store_error::unavailable, views_[slot] ? views_[slot]->view.primary.node : store::node_name{}});
       continue;
     }
     auto& part = parts[slot];
@@ -293,6 +349,8 @@ void store_node::on_replica_messages(const std::string& from, byte_view body) {
 }
 
 void store_node::on_register_change(messages::register_changed& change) {
+  if (change.slot < views_.size())
+    learn_view(change.slot, change.value);
   if (holds(change.slot))
     to_shard(change.slot, store::register_changed_event{std::move(change.value)});
 }
@@ -310,6 +368,8 @@ void store_node::on_peer_down(const std::string& node) {
 
 void store_node::on_output(messages::shard_output& output) {
   auto& state = states_[output.slot];
+  if (output.view)
+    learn_view(output.slot, *output.view);
   if (!output.failure.empty() && state.failure.empty())
     spdlog::error("slot {} is out: {}", output.slot, output.failure);
   state = {output.keys, output.serving, output.current, output.whole, std::move(output.failure)};
@@ -480,6 +540,7 @@ void store_node::on_exit() {
   renewals_.clear();
   scans_.clear();
   snapshots_.clear();
+  views_asked_.clear();
 }
 
 runtime::state_entries store_node::state_summary() const {

@@ -114,7 +114,12 @@ private:
   };
 
   void start(store_messages::loaded_slots& loaded);
-  [[nodiscard]] std::vector<store::node_name> owners(store::slot_id slot) const;
+  /// Who should hold the slot, as far as this node knows.
+  [[nodiscard]] store::placement_event placement_of(store::slot_id slot) const;
+  void spawn_shard(store::slot_id slot, store::recovered_slot recovered);
+  void on_placed(const store_messages::placed& decided);
+  caf::response_promise on_views(const store_messages::views_request& asked);
+  void learn_view(store::slot_id slot, const store::register_value& value);
   answer on_request(const std::string& from, const runtime::wire_message& message);
   answer on_batch(byte_view body);
   answer on_scan(byte_view body);
@@ -171,6 +176,16 @@ private:
   std::vector<store::slot_id> slots_;
   std::vector<caf::actor> shards_;
   std::vector<slot_status> states_;
+  /// What the cluster has decided; null: nothing, as far as is known, which is so for certain when `is_placed_`.
+  std::shared_ptr<const store::placement> placement_;
+  bool is_placed_ = false;
+  /// What the register says of each slot, also of those that are only at others.
+  std::vector<std::optional<store::register_value>> views_;
+  struct views_question {
+    caf::response_promise promise;
+    std::set<store::slot_id> open;
+  };
+  std::vector<views_question> views_asked_;
   /// By node: what its replicas are to be told.
   std::map<std::string, std::vector<store::replica_message>> outgoing_;
   bool ready_ = false, tick_armed_ = false, flush_pending_ = false;

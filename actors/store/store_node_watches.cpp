@@ -4,6 +4,7 @@
 #include "actors/store/store_node.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -24,19 +25,22 @@ store_node::answer store_node::on_watch(const std::string& client, byte_view bod
   const auto decoded = store::decode_watch_request(body);
   if (!decoded)
     return runtime::make_error(runtime::transport_errc::malformed);
-  const auto reply = [](const store::watch_reply& value) { return frame(frame_kind::watch_reply, value); };
+  const auto reply = [](const store::node_watch_reply& value) { return frame(frame_kind::watch_reply, value); };
+  const auto refuse = [&](store_error why) { return reply({unexpected{why}, {}}); };
   if (!ready_)
-    return reply(unexpected{store_error::unavailable});
+    return refuse(store_error::unavailable);
   const auto name = std::pair{client, decoded->subscription};
-  const auto current = [this](store::slot_id slot) { return holds(slot) && states_[slot].current; };
-  if (!std::ranges::all_of(decoded->slots, current))
-    return reply(unexpected{store_error::unavailable});
+  std::vector<store::slot_id> stale;
+  std::ranges::copy_if(decoded->slots, std::back_inserter(stale),
+                       [this](auto slot) { return !holds(slot) || !states_[slot].current; });
+  if (!stale.empty())
+    return reply({unexpected{store_error::unavailable}, std::move(stale)});
   // The same one again: its first answer was lost.
   if (stream_ids_.contains(name))
     return reply({});
   const auto mine = std::ranges::count(streams_, client, [](const auto& each) { return each.second.client; });
   if (static_cast<std::size_t>(mine) >= settings_.max_streams_per_client)
-    return reply(unexpected{store_error::overloaded});
+    return refuse(store_error::overloaded);
   const auto id = next_id_++;
   streams_.emplace(id, stream{client, decoded->slots, decoded->subscription, 0, {}});
   stream_ids_.emplace(name, id);

@@ -4,6 +4,7 @@
 #include "actors/store/digest_actor.hpp"
 #include "actors/store/embedded_register.hpp"
 #include "actors/store/etcd_registers.hpp"
+#include "actors/store/placement_actor.hpp"
 #include "actors/store/store_cache.hpp"
 #include "actors/store/store_client.hpp"
 #include "actors/store/store_node.hpp"
@@ -399,6 +400,13 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
     settings.replicas = config.replica_count();
     return parent.spawn<actors::store_client>(settings, transport);
   });
+  if (self.has(role::store))
+    add(std::string{actors::placement_name}, [this](caf::local_actor& parent) {
+      actors::placement_settings settings;
+      settings.ring = ring;
+      settings.replicas = config.replica_count();
+      return parent.spawn<actors::placement_actor>(settings, transport, client());
+    });
   add(std::string{store_watches_name},
       [this](caf::local_actor& parent) { return parent.spawn<store_watches>(client(), ring->slot_count()); });
   add(std::string{store_view_name}, [this](caf::local_actor& parent) { return parent.spawn<store_view>(client()); });

@@ -19,13 +19,18 @@ std::string_view name(fault what) noexcept {
 }
 
 std::vector<scenario> all_scenarios() {
-  std::vector<scenario> out{{"mixed", {}},
-                            {"calm", {}},
-                            {"outage", {}},
-                            // Members come and go while the register's answers are lost and those who come are slow.
-                            {"joiners",
-                             {fault::register_replies, fault::slow_disk, fault::slow_disk, fault::crash, fault::pause,
-                              fault::one_way, fault::placement}}};
+  std::vector<scenario> out{
+      {"mixed", {}},
+      {"calm", {}},
+      {"outage", {}},
+      // Members come and go while the register's answers are lost and those who come are slow.
+      {"joiners",
+       {fault::register_replies, fault::slow_disk, fault::slow_disk, fault::crash, fault::pause, fault::one_way,
+        fault::placement}},
+      // Nodes join, leave and pass the primary on while others fail.
+      {"moves",
+       {fault::placement, fault::placement, fault::placement, fault::crash, fault::pause, fault::partition,
+        fault::one_way, fault::register_replies, fault::register_cut, fault::slow_disk}}};
   for (std::size_t i = 0; i < fault_count; ++i)
     out.push_back({std::string{name(static_cast<fault>(i))}, {static_cast<fault>(i)}});
   return out;
@@ -46,10 +51,22 @@ std::size_t faults::victim() {
   return world_.rolls.below(nodes_.size());
 }
 
-void faults::place(std::vector<store::node_name> desired) {
-  desired_ = std::move(desired);
-  for (auto& each : nodes_)
-    each->place(desired_);
+void faults::place(store::placement_event where) {
+  placement_ = std::move(where);
+  const auto number = ++placements_;
+  std::string names;
+  for (const auto& each : placement_.desired)
+    names += " " + each;
+  world_.log("placement:" + names + (placement_.lead ? ", the first leads" : ""));
+  // Chance of its own, so that runs without moves are what they were before there were any.
+  dice rolls{number * 1'000'003 + static_cast<std::uint64_t>(world_.time.now().count())};
+  for (auto& each : nodes_) {
+    const auto late = number == 1 || healed_ ? duration{0} : rolls.between(duration{0}, duration{600'000});
+    world_.time.after(late, [this, number, &each] {
+      if (number == placements_)
+        each->place(placement_);
+    });
+  }
 }
 
 bool faults::may_wipe(std::size_t which) const {
@@ -182,7 +199,7 @@ void faults::inject(fault what) {
 
 /// A node joins and another one leaves, where there are more than three.
 void faults::move() {
-  auto next = desired_;
+  auto next = placement_.desired;
   if (nodes_.size() > 3) {
     for (auto& place : next)
       if (world_.rolls.chance(0.4)) {
@@ -192,7 +209,7 @@ void faults::move() {
       }
   }
   std::rotate(next.begin(), next.begin() + static_cast<std::ptrdiff_t>(world_.rolls.below(next.size())), next.end());
-  place(next);
+  place({std::move(next), true, world_.rolls.below(4) != 0});
 }
 
 bool faults::ambush(const store::slot_view& before, const store::slot_view& now) {

@@ -22,8 +22,9 @@ public:
   bool ambush(const store::slot_view& before, const store::slot_view& now);
   /// Ends all, now.
   void heal();
-  void place(std::vector<store::node_name> desired);
-  [[nodiscard]] const std::vector<store::node_name>& desired() const noexcept { return desired_; }
+  /// Decides who should hold the slot; nodes hear so one after the other.
+  void place(store::placement_event where);
+  [[nodiscard]] const store::placement_event& placement() const noexcept { return placement_; }
 
 private:
   void crash(std::size_t which, bool wiped);
@@ -40,7 +41,8 @@ private:
 
   surroundings& world_;
   std::vector<std::unique_ptr<node>>& nodes_;
-  std::vector<store::node_name> desired_;
+  store::placement_event placement_;
+  std::uint64_t placements_ = 0;
   std::uint64_t round_ = 0;
   bool ambushed_ = false, healed_ = false;
   int ambushes_left_ = 2; // a third one would leave a run no time for anything else

@@ -40,7 +40,12 @@ void node::start() {
   }
   last_applied_ = disk_.durable().state.at;
   world_.log(name_ + " starts with its log up to " + sim::name(process_->log().last()));
-  feed(store::placement_event{desired_});
+  // As a real one: what the ring says first, then what was decided.
+  auto early = placement_;
+  early.firm = false;
+  feed(std::move(early));
+  if (!placement_.desired.empty())
+    world_.time.after(duration{150'000}, if_alive([this] { feed(placement_); }));
   tick();
   flush_later();
 }
@@ -73,10 +78,10 @@ void node::resume() {
   }
 }
 
-void node::place(std::vector<store::node_name> desired) {
-  desired_ = std::move(desired);
+void node::place(store::placement_event where) {
+  placement_ = std::move(where);
   if (process_)
-    feed(store::placement_event{desired_});
+    feed(placement_);
 }
 
 void node::receive(const store::replica_message& message) {

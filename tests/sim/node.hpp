@@ -54,7 +54,7 @@ public:
   void pause() { paused_ = true; }
   void resume();
   void wipe();
-  void place(std::vector<store::node_name> desired);
+  void place(store::placement_event where);
 
   void receive(const store::replica_message& message);
   void hear_of(const store::register_value& value);
@@ -94,7 +94,7 @@ private:
   sim_disk disk_;
   double rate_;
   duration offset_;
-  std::vector<store::node_name> desired_;
+  store::placement_event placement_;
   store::replica_options options_;
 
   std::unique_ptr<store::replica> process_;

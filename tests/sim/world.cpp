@@ -101,6 +101,9 @@ world::world(const settings& what)
     around_.log("register: version " + std::to_string(value.version) + " epoch " + std::to_string(value.view.epoch) +
                 " primary " + name(value.view.primary) + " members" + members);
     const auto before = std::exchange(last_view_, value.view);
+    // Nothing fails here: whoever goes, another one came first.
+    if (what_.scenario == "placement" && before.members.size() >= 3 && value.view.members.size() < 3)
+      must_.violation("a move left the slot with " + std::to_string(value.view.members.size()) + " copies");
     if (what_.scenario == "joiners" && faults_->ambush(before, value.view))
       return;
     // A hint: it may come late, or not at all.
@@ -124,7 +127,7 @@ world::world(const settings& what)
 outcome world::run() {
   for (auto& each : nodes_)
     each->start();
-  faults_->place({"a", "b", "c"});
+  faults_->place({{"a", "b", "c"}});
   for (auto& each : clients_)
     each->run();
   for (auto& each : owners_)
@@ -207,7 +210,10 @@ bool world::whole() const {
   std::vector<store::node_name> members;
   for (const auto& who : view.members)
     members.push_back(who.node);
-  auto desired = faults_->desired();
+  const auto& placement = faults_->placement();
+  if (placement.lead && view.primary.node != placement.desired.front())
+    return false;
+  auto desired = placement.desired;
   std::sort(desired.begin(), desired.end());
   if (members != desired)
     return false;
@@ -219,7 +225,7 @@ bool world::whole() const {
 }
 
 void world::judge(outcome& out) {
-  if (what_.scenario == "calm" || what_.scenario == "outage")
+  if (what_.scenario == "calm" || what_.scenario == "outage" || what_.scenario == "placement")
     for (const auto& each : clients_)
       if (each->longest_gap() > std::chrono::milliseconds{1500})
         must_.violation("no write was acknowledged to a client for " + std::to_string(each->longest_gap().count()) +

@@ -40,7 +40,7 @@ struct scenario {
   std::string name;
   std::vector<fault> faults;
 };
-/// mixed, calm, outage, joiners, and one for each fault by its name.
+/// mixed, calm, outage, joiners, moves, and one for each fault by its name.
 [[nodiscard]] std::vector<scenario> all_scenarios();
 
 struct settings {

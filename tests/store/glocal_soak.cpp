@@ -174,7 +174,7 @@ int main(int argc, char** argv) {
   if (what.operations == 0 && what.seconds == 0)
     what.seconds = 60;
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16); // a run that is stopped has still said what it found
-  spdlog::set_level(spdlog::level::err); // connections come and go, and nodes' logs are elsewhere
+  spdlog::set_level(spdlog::level::err);          // connections come and go, and nodes' logs are elsewhere
   std::printf("seed %llu: --seed %llu repeats its choices\n", static_cast<unsigned long long>(what.seed),
               static_cast<unsigned long long>(what.seed));
   try {
