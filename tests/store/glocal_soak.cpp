@@ -43,6 +43,7 @@ public:
     how.clients = plan_.clients;
     how.keys = 3 * plan_.clients / 4;
     how.seed = plan_.seed;
+    began_ = clock::now();
     workload load{cluster_, how};
     while (!done(load)) {
       const auto& fault = plan_.faults[random_() % plan_.faults.size()];
@@ -138,7 +139,7 @@ private:
   std::mt19937_64 random_;
   etcd_cluster etcd_;
   store_processes cluster_;
-  const clock::time_point began_ = clock::now();
+  clock::time_point began_;
   std::size_t faults_ = 0;
 };
 
