@@ -127,6 +127,8 @@ struct flow_settings {
   std::uint32_t capacity = 65'536;
   /// How long first packets wait for a decision before the service's `on_store_loss` speaks.
   std::chrono::milliseconds hold_timeout{2'000};
+  /// New flows a second that a port, and all ports of a tenant at an edge, may have decided; 0: no bound.
+  std::uint32_t new_flows_per_port = 20'000, new_flows_per_tenant = 50'000;
 };
 
 /// How lcores wait for packets: block when idle, or spin.

@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 constexpr std::uint16_t least_mtu = 576, greatest_mtu = 1900;
 /// Connections an instance carries well: more than fits the memory of any.
 constexpr std::uint32_t greatest_capacity = 1'000'000'000;
+constexpr std::uint32_t greatest_flow_rate = 100'000'000;
 /// A match with lists of ports becomes this many rules at most.
 constexpr std::size_t max_matches_per_service = 1024;
 
@@ -104,12 +105,17 @@ private:
   }
 
   void flow(const value& v, flow_settings& out) {
-    if (!keys(v, "flow", {"idle_timeout", "closed_linger", "capacity", "hold_timeout"}, {}))
+    if (!keys(v, "flow", {"idle_timeout", "closed_linger", "capacity", "hold_timeout", "new_flows_per_port", "new_flows_per_tenant"}, {}))
       return;
     with(v, "idle_timeout", [&](auto& e) { duration(e, "idle_timeout", 1s, 24h, out.idle_timeout); });
     with(v, "closed_linger", [&](auto& e) { duration(e, "closed_linger", 100ms, 1h, out.closed_linger); });
     with(v, "capacity", [&](auto& e) { number(e, "capacity", 16, 1u << 24, out.capacity); });
     with(v, "hold_timeout", [&](auto& e) { duration(e, "hold_timeout", 10ms, 60s, out.hold_timeout); });
+    const auto rate = [&](const char* key, std::uint32_t& to) {
+      with(v, key, [&](auto& e) { number(e, key, 0, greatest_flow_rate, to); });
+    };
+    rate("new_flows_per_port", out.new_flows_per_port);
+    rate("new_flows_per_tenant", out.new_flows_per_tenant);
   }
 
   void security(const value& v, security_settings& out) {

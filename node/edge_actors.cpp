@@ -23,6 +23,8 @@ dataplane::switch_config switch_tables_of(const cluster_config& config) noexcept
   out.idle_timeout = config.flow.idle_timeout;
   out.closed_linger = config.flow.closed_linger;
   out.hold_timeout = config.flow.hold_timeout + hold_grace;
+  out.packet_ins_per_port = config.flow.new_flows_per_port;
+  out.packet_ins_per_tenant = config.flow.new_flows_per_tenant;
   return out;
 }
 

@@ -79,6 +79,12 @@ tunnel make_tunnel(const encapsulation& format, const ip_address& local, const i
   return out;
 }
 
+std::size_t room_for_inner(const tunnel& through, const overlay_header& header) noexcept {
+  const auto shim_bytes = through.format->header_bytes(header);
+  const auto added = through.outer_bytes + shim_bytes - outer_ip;
+  return shim_bytes == 0 || added > through.mtu ? 0 : through.mtu - added;
+}
+
 drop_verdict encapsulate(packet& frame, const tunnel& through, const overlay_header& header,
                          const parsed_packet& inner) noexcept {
   const auto shim_bytes = through.format->header_bytes(header);
@@ -110,7 +116,7 @@ drop_verdict encapsulate(packet& frame, const tunnel& through, const overlay_hea
 }
 
 bool is_overlay(const parsed_packet& outer) noexcept {
-  return outer.is_ip() && outer.tuple.protocol == ip_protocol::udp && outer.tuple.destination_port == lisp_data_port;
+  return outer.is_ip() && !outer.is_icmp_error && outer.tuple.protocol == ip_protocol::udp && outer.tuple.destination_port == lisp_data_port;
 }
 
 drop_verdict decapsulate(packet& frame, const parsed_packet& outer, overlay_header& header) noexcept {

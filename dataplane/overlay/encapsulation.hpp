@@ -90,6 +90,9 @@ struct tunnel {
                                  const mac_address& next_hop, const mac_address& own_mac, port_id out_port,
                                  std::uint16_t mtu) noexcept;
 
+/// Bytes of inner packet that fit with `header` before them; 0 when the format can't carry it or nothing fits.
+[[nodiscard]] std::size_t room_for_inner(const tunnel& through, const overlay_header& header) noexcept;
+
 /// Replaces the Ethernet header (and tag and padding) of `frame` by the outer headers. TTL, DSCP and ECN go from the
 /// inner to the outer header; the UDP source port follows the inner flow, so that the underlay spreads flows and keeps
 /// each in order. REQUIRES: `inner` is of `frame` and inner.is_ip().

@@ -58,6 +58,8 @@ struct counters {
   counter classifier_lookups;
   /// Packet-ins raised, and events the agent's ring had no room for (those packets were dropped under a reason).
   counter packet_ins, events_lost;
+  /// ICMP errors of ours.
+  counter errors_sent;
   /// Packets held now, and the most there ever were at once.
   counter held_now, held_peak;
   /// Flows in the table now, installed since the start, and programmed again because their path changed.

@@ -222,11 +222,13 @@ bool edge_switch::admit_from_host(const port_config& port, arrival& in) noexcept
   if (do_local_duty(port, in))
     return false;
   auto bad = refused_host(port, in);
+  in.where = place::port(port.tenant, port.id);
   if (!bad && port.kind == port_kind::attachment) // once on the whole way: VNFs take their own
     bad = decrement_ttl(in.frame.data, in.parsed);
-  if (bad)
+  if (bad == drop_reason::ttl_expired)
+    drop_with_error(in, *bad, icmp_error::time_exceeded, 0, port);
+  else if (bad)
     drop(in.frame, *bad);
-  in.where = place::port(port.tenant, port.id);
   return !bad;
 }
 
@@ -331,10 +333,13 @@ void edge_switch::miss(arrival& in, classifier_answer answer) noexcept {
   if (in.where.is_path())
     return miss_on_path(in);
   if (in.where.is_plain_overlay())
-    return install_by_eid(in);
+    return in.parsed.is_icmp_error ? route_by_eid(in, eids_->lookup(in.where.tenant(), in.parsed.tuple.destination), {})
+                                   : install_by_eid(in);
   const auto* port = ports_.find(in.where.port());
   if (port == nullptr) // closed while the packet was held
     return drop(in.frame, drop_reason::unknown_port);
+  if (in.parsed.is_icmp_error && port->kind == port_kind::attachment)
+    return miss_of_error(in, *port);
   if (port->kind == port_kind::attachment)
     return miss_on_attachment(in, answer);
   // What a function emits belongs to a flow that went in. If that flow is known here and has no entry for this arm, it

@@ -8,8 +8,8 @@
 //
 // Files follow the packet: edge_switch.cpp (receive, match, miss), edge_switch_simple.cpp (the short way),
 // edge_switch_flows.cpp (install, hold, release, end),
-// edge_switch_output.cpp (steps, EID routing, encapsulation, next hops), edge_switch_commands.cpp (the agent's orders),
-// edge_switch_probe.cpp (what would become of a packet).
+// edge_switch_errors.cpp (ICMP errors), edge_switch_output.cpp (steps, EID routing, encapsulation, next hops),
+// edge_switch_commands.cpp (the agent's orders), edge_switch_probe.cpp (what would become of a packet).
 //
 // Invariants: every packet that enters is in exactly one of the tx queue, a hold, or a drop counter; at most one
 // packet-in is outstanding per flow and per path; after construction nothing is allocated or freed.
@@ -21,9 +21,11 @@
 #include "dataplane/switch/neighbour_table.hpp"
 #include "dataplane/switch/path_table.hpp"
 #include "dataplane/switch/port_table.hpp"
+#include "dataplane/switch/token_bucket.hpp"
 #include "dataplane/switch/tracer.hpp"
 #include "dataplane/switch/tunnel_table.hpp"
 #include "dataplane/switch/tx_queue.hpp"
+#include "dataplane/wire/icmp_error.hpp"
 #include "dataplane/wire/neighbour.hpp"
 #include "dataplane/wire/simple_packet.hpp"
 
@@ -92,6 +94,8 @@ private:
     packet_in_reason reason = packet_in_reason::rule;
     /// Flow index, or path slot when reason is path_miss.
     std::uint32_t index = none;
+    /// Whose share it is of; `no_port` for none's.
+    port_id port = no_port;
   };
   using flow_holds = hold_buffer<arrival, hold_subject>;
 
@@ -125,6 +129,11 @@ private:
   [[nodiscard]] std::optional<rule_outcome> classify(const arrival& in, classifier_answer answer) const noexcept;
   void drop(const packet& gone, drop_reason reason) noexcept;
 
+  // edge_switch_errors.cpp: ICMP errors of others, and ours
+  void miss_of_error(arrival& in, const port_config& port) noexcept;
+  void drop_with_error(arrival& in, drop_reason reason, icmp_error what, std::size_t mtu,
+                       const port_config& at) noexcept;
+
   // edge_switch_simple.cpp: the short way. What answers false has done nothing.
   [[nodiscard]] bool admit_simple(const packet& frame, simple_arrival& in) const noexcept;
   [[nodiscard]] bool forward_simple(simple_arrival& in, flow_table::entry entry) noexcept;
@@ -151,6 +160,8 @@ private:
   void ask_agent(arrival& in, packet_in_reason reason, std::uint64_t rule_cookie) noexcept;
   void ask_agent_for_path(arrival& in, std::uint32_t path) noexcept;
   [[nodiscard]] bool raise(std::uint32_t hold, arrival& in, std::uint64_t rule_cookie) noexcept;
+  [[nodiscard]] drop_verdict refused_question(port_id from) noexcept;
+  void close_hold(std::uint32_t hold) noexcept;
   void hold_behind(std::uint32_t hold, arrival& in) noexcept;
   void release(std::uint32_t hold) noexcept;
   void release(const displaced_holds& displaced) noexcept;
@@ -218,6 +229,13 @@ private:
   classifier_ptr rules_;
   std::shared_ptr<const eid_table> eids_;
   std::vector<ip_address> known_rlocs_;
+  /// By port: what it may ask and be told. By the lowest port of a tenant: what that may ask.
+  struct port_budget {
+    token_bucket packet_ins, tenant_packet_ins, errors;
+    std::uint32_t holds = 0;
+    port_id tenant = 0;
+  };
+  std::vector<port_budget> budgets_{max_ports};
   std::uint32_t rules_generation_ = 0, eid_generation_ = 0;
 
   /// Of the flow file, those the agent was not told of yet.

@@ -29,8 +29,15 @@ void edge_switch::end_flows_if(Predicate&& ends) noexcept {
 }
 
 void edge_switch::execute(add_port& order) noexcept {
+  const auto id = order.port.id;
   ports_.put(order.port);
   tunnels_.clear();
+  budgets_[id].tenant = id;
+  for (port_id other = 0; other < id; ++other)
+    if (const auto* port = ports_.find(other); port != nullptr && port->tenant == ports_.find(id)->tenant) {
+      budgets_[id].tenant = budgets_[other].tenant;
+      break;
+    }
 }
 
 void edge_switch::execute(remove_port& order) noexcept {
@@ -121,8 +128,8 @@ void edge_switch::execute(refuse& order) noexcept {
   const auto hold = holds_.find(order.hold);
   if (hold == none)
     return; // timed out or answered before
-  const auto [reason, index] = holds_.subject(hold);
-  const bool is_path = reason == packet_in_reason::path_miss;
+  const auto index = holds_.subject(hold).index;
+  const bool is_path = holds_.subject(hold).reason == packet_in_reason::path_miss;
   if (order.answer == refuse::verdict::drop) {
     if (is_path) {
       paths_[index].what = path_table::state::refused;
@@ -144,7 +151,7 @@ void edge_switch::execute(refuse& order) noexcept {
     if (!follow_entry(*in))
       install_by_eid(*in);
   }
-  holds_.close(hold);
+  close_hold(hold);
 }
 
 void edge_switch::execute(start_trace& order) noexcept {

@@ -290,7 +290,23 @@ void edge_switch::note_held() noexcept {
     counters_.held_peak.set(held);
 }
 
+/// Policing: before anything is taken for the flow, so that what is refused costs nobody anything.
+drop_verdict edge_switch::refused_question(port_id from) noexcept {
+  if (from >= max_ports)
+    return {};
+  auto& budget = budgets_[from];
+  if (budget.holds > holds_.free_holds())
+    return drop_reason::held_port_full;
+  const auto burst = nanoseconds(config_.packet_in_burst);
+  if (!budget.packet_ins.take(token_rate::of(config_.packet_ins_per_port, burst), now_ns_) ||
+      !budgets_[budget.tenant].tenant_packet_ins.take(token_rate::of(config_.packet_ins_per_tenant, burst), now_ns_))
+    return drop_reason::packet_in_policed;
+  return {};
+}
+
 void edge_switch::ask_agent(arrival& in, packet_in_reason reason, std::uint64_t rule_cookie) noexcept {
+  if (const auto refused = refused_question(in.where.port()))
+    return drop(in.frame, *refused);
   const auto flow = make_flow(flow::kind::pending, in.where.tenant(), in.parsed.tuple);
   if (flow == none)
     return drop(in.frame, drop_reason::table_full);
@@ -298,8 +314,10 @@ void edge_switch::ask_agent(arrival& in, packet_in_reason reason, std::uint64_t 
     flows_.remove(flow);
     return drop(in.frame, drop_reason::table_full);
   }
-  const auto hold = holds_.open({reason, flow}, in.received_ns, config_.held_packets_per_flow);
+  const auto hold = holds_.open({reason, flow, in.where.port()}, in.received_ns, config_.held_packets_per_flow);
   flows_[flow].hold = hold;
+  if (hold != none && in.where.is_port())
+    ++budgets_[in.where.port()].holds;
   if (!raise(hold, in, rule_cookie))
     flows_.remove(flow);
 }
@@ -348,9 +366,15 @@ bool edge_switch::raise(std::uint32_t hold, arrival& in, std::uint64_t rule_cook
     (void)holds_.take(hold);
     refused = drop_reason::packet_in_ring_full;
   }
-  holds_.close(hold);
+  close_hold(hold);
   drop(in.frame, *refused);
   return false;
+}
+
+void edge_switch::close_hold(std::uint32_t hold) noexcept {
+  if (const auto port = holds_.subject(hold).port; port != no_port)
+    --budgets_[port].holds;
+  holds_.close(hold);
 }
 
 void edge_switch::hold_behind(std::uint32_t hold, arrival& in) noexcept {
@@ -384,7 +408,7 @@ void edge_switch::release(std::uint32_t hold) noexcept {
     drop(in->frame, unmatched(reason));
     refuse_flow(in->key(), unmatched(reason));
   }
-  holds_.close(hold);
+  close_hold(hold);
 }
 
 void edge_switch::release(const displaced_holds& displaced) noexcept {
@@ -395,7 +419,7 @@ void edge_switch::release(const displaced_holds& displaced) noexcept {
 void edge_switch::drop_held(std::uint32_t hold, drop_reason reason) noexcept {
   while (const auto in = holds_.take(hold))
     drop(in->frame, reason);
-  holds_.close(hold);
+  close_hold(hold);
 }
 
 /// Makes the flow of `key` be dropped without a question for `refusal_linger`. Without room it is asked about again.

@@ -1,4 +1,5 @@
 #include "dataplane/switch/edge_switch.hpp"
+#include "dataplane/wire/tcp_mss.hpp"
 
 namespace glocal::dataplane {
 
@@ -41,7 +42,9 @@ void edge_switch::deliver(arrival& in, port_id id) noexcept {
   if (port == nullptr)
     return drop(in.frame, drop_reason::unknown_port);
   if (in.parsed.ip_total_length > port->mtu)
-    return drop(in.frame, drop_reason::mtu_exceeded);
+    return drop_with_error(in, drop_reason::mtu_exceeded, icmp_error::packet_too_big, port->mtu, *port);
+  if ((in.parsed.tcp_flags & tcp_flag::syn) != 0)
+    clamp_mss(in.frame.data, in.parsed, port->mtu);
   if (const auto bad = set_vlan(in.frame, in.parsed, 0)) // a tag belongs to the link it came by
     return drop(in.frame, *bad);
   send(*port, next_hop(*port, in.parsed.tuple.destination), in.frame);
@@ -52,10 +55,17 @@ void edge_switch::encapsulate_to(arrival& in, const ip_address& rloc, const over
   const auto* way = tunnels_.find_or_make(rloc, format, ports_);
   if (way == nullptr)
     return drop(in.frame, drop_reason::unknown_port);
-  if (in.frame.is_traced()) [[unlikely]] {
-    if (const auto bad = encapsulate_traced(in, *way, header))
-      return drop(in.frame, *bad);
-  } else if (const auto bad = encapsulate(in.frame, way->through, header, in.parsed))
+  const auto room = room_for_inner(way->through, header);
+  if ((in.parsed.tcp_flags & tcp_flag::syn) != 0)
+    clamp_mss(in.frame.data, in.parsed, room);
+  const auto bad = in.frame.is_traced() ? encapsulate_traced(in, *way, header)
+                                        : encapsulate(in.frame, way->through, header, in.parsed);
+  if (bad == drop_reason::mtu_exceeded) {
+    const auto* from = in.where.is_port() ? ports_.find(in.where.port()) : nullptr;
+    return drop_with_error(in, *bad, icmp_error::packet_too_big, room,
+                           from != nullptr ? *from : *ports_.find(way->through.out_port));
+  }
+  if (bad)
     return drop(in.frame, *bad);
   send(*ports_.find(way->through.out_port), way->next_hop, in.frame);
 }

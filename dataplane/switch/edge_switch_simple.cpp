@@ -42,9 +42,11 @@ bool edge_switch::admit_simple(const packet& frame, simple_arrival& in) const no
   in.frame = frame;
   in.port = &port;
   const bool is_overlay = in.ip.protocol == ip_protocol::udp && in.ip.destination_port == lisp_data_port;
+  // What begins a connection may have to be changed (tcp_mss.hpp), and has no entry yet as a rule.
+  const bool is_syn = in.ip.protocol == ip_protocol::tcp && (in.ip.tcp_flags & tcp_flag::syn) != 0;
   const bool is_expired = port.kind == port_kind::attachment && in.ip.ttl <= 1;
-  return destination_mac(frame.data) == port.mac && !is_overlay && !is_expired && !is_multicast(in.ip.destination) &&
-         !port.owns(in.ip.destination) && !frame.is_traced();
+  return destination_mac(frame.data) == port.mac && !is_overlay && !is_syn && !is_expired &&
+         !is_multicast(in.ip.destination) && !port.owns(in.ip.destination) && !frame.is_traced();
 }
 
 bool edge_switch::forward_simple(simple_arrival& in, flow_table::entry entry) noexcept {

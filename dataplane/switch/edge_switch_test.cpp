@@ -71,7 +71,7 @@ TEST_CASE("what comes in is dropped under its own reason, or not at all") {
     INFO(description);
     it.receive(port, frame);
     CHECK(it.new_drops() == drops);
-    CHECK(it.sent().empty());
+    CHECK((it.sent().empty() || std::string_view{drops} == "ttl_expired 1")); // its source is told
     CHECK(it.events().empty());
   }
 }
@@ -134,11 +134,12 @@ TEST_CASE("holds are bounded per flow and in all, and so are packet-ins") {
   CHECK(it.new_drops() == "held_flow_full 2");
   for (std::uint16_t flow = 2; flow < 12; ++flow)
     it.receive(host, request(flow).build());
-  CHECK(it.new_drops() == "held_total_full 3"); // the ninth hold and its two successors
-  for (std::uint16_t flow = 2; flow < 9; ++flow)
-    it.receive(host, request(flow).build());
-  CHECK(it.new_drops() == "held_total_full 2"); // 4 + 7 were held, and 5 more fit
-  CHECK(it.packet_ins().size() == 8);
+  CHECK(it.new_drops() == "held_port_full 6"); // five are more than the three that are left
+  for (int i = 0; i < 3; ++i)
+    for (std::uint16_t flow = 2; flow < 5; ++flow)
+      it.receive(host, request(flow).build());
+  CHECK(it.new_drops() == "held_total_full 1"); // 4 + 4 were held, and 8 more fit
+  CHECK(it.packet_ins().size() == 5);
 }
 
 TEST_CASE("a packet-in that finds no room is not lost silently, and the flow may ask again") {

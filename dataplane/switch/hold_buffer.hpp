@@ -98,6 +98,7 @@ public:
   [[nodiscard]] std::uint64_t id(std::uint32_t slot) const noexcept { return holds_[slot].id; }
   [[nodiscard]] std::uint64_t opened_ns(std::uint32_t slot) const noexcept { return holds_[slot].opened_ns; }
   [[nodiscard]] std::size_t items() const noexcept { return nodes_.used(); }
+  [[nodiscard]] std::size_t free_holds() const noexcept { return limits_.holds - holds_.used(); }
   [[nodiscard]] std::uint32_t oldest() const noexcept { return oldest_; }
 
 private:

@@ -26,6 +26,16 @@ struct switch_config {
   std::size_t held_packets = 1024;
   /// Flows and paths that wait at once. Each has a packet-in outstanding, which bounds those too.
   std::size_t holds = 1024;
+  /// New flows per second of one port and of one tenant, over all its ports, that are put to the agent: a subscriber
+  /// who scans must not keep others from being served. 0: no bound. Besides, a port has at most as many holds as are
+  /// free, so that some are left whoever asks (dynamic thresholds, Choudhury and Hahne 1998).
+  std::uint32_t packet_ins_per_port = 20'000, packet_ins_per_tenant = 50'000;
+  /// How long a port or tenant that was quiet may ask as fast as it likes, at its rate's expense: a page load is a
+  /// burst.
+  std::chrono::nanoseconds packet_in_burst = std::chrono::milliseconds{100};
+  /// ICMP errors a second about packets that came in by one port (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f).
+  std::uint32_t icmp_errors_per_port = 100;
+  std::chrono::nanoseconds icmp_error_burst = std::chrono::milliseconds{500};
   /// Longest wait for an answer. The agent's own bound is shorter: it refuses, by the policy of the service. This one
   /// only keeps packets from staying when there is no agent. Below TCP's 3 s, so that the next SYN asks afresh.
   std::chrono::nanoseconds hold_timeout = std::chrono::milliseconds{2500};

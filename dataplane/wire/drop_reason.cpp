@@ -46,8 +46,11 @@ std::string_view to_string(drop_reason reason) noexcept {
   case decision_refused: return "decision_refused";
   case reply_unknown_flow: return "reply_unknown_flow";
   case vnf_unknown_flow: return "vnf_unknown_flow";
+  case error_unknown_flow: return "error_unknown_flow";
   case held_flow_full: return "held_flow_full";
   case held_total_full: return "held_total_full";
+  case held_port_full: return "held_port_full";
+  case packet_in_policed: return "packet_in_policed";
   case hold_timeout: return "hold_timeout";
   case packet_in_ring_full: return "packet_in_ring_full";
   case table_full: return "table_full";

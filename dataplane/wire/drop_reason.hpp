@@ -60,9 +60,12 @@ enum class drop_reason : std::uint8_t {
   decision_refused,   ///< undecided for another reason, as no healthy instance
   reply_unknown_flow, ///< a reply to a connection nobody decided
   vnf_unknown_flow,   ///< came out of a VNF that never got the flow
+  error_unknown_flow, ///< an ICMP error about a connection that is not known here
   // Held packets and tables
   held_flow_full,      ///< the flow holds its most packets already
   held_total_full,     ///< the edge holds its most packets already
+  held_port_full,      ///< as many flows of the port as its share allows wait for a decision
+  packet_in_policed,   ///< the port or its tenant begins more flows than it may
   hold_timeout,        ///< held until its bound, then undecided
   packet_in_ring_full, ///< the service modules do not keep up
   table_full,          ///< no room in the exact-match table

@@ -25,7 +25,10 @@ inline constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ac
 
 /// RFC 792 and RFC 4443.
 namespace icmp_type {
-inline constexpr std::uint8_t echo_reply = 0, echo_request = 8;
+inline constexpr std::uint8_t echo_reply = 0, unreachable = 3, echo_request = 8, time_exceeded = 11,
+                              parameter_problem = 12;
+/// RFC 4443 section 2.1: destination unreachable to parameter problem.
+inline constexpr std::uint8_t v6_first_error = 1, v6_last_error = 4;
 inline constexpr std::uint8_t v6_echo_request = 128, v6_echo_reply = 129, neighbour_solicitation = 135,
                               neighbour_advertisement = 136;
 } // namespace icmp_type

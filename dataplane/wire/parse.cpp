@@ -51,6 +51,68 @@ drop_verdict parse_ethernet(byte_view frame, parsed_packet& out) noexcept {
   return {};
 }
 
+bool is_error(const parsed_packet& in) noexcept {
+  if (in.kind == packet_kind::ipv4)
+    return in.tuple.protocol == ip_protocol::icmp &&
+           (in.icmp_type == icmp_type::unreachable || in.icmp_type == icmp_type::time_exceeded ||
+            in.icmp_type == icmp_type::parameter_problem);
+  return in.tuple.protocol == ip_protocol::icmp6 && in.icmp_type >= icmp_type::v6_first_error &&
+         in.icmp_type <= icmp_type::v6_last_error;
+}
+
+/// The flow an ICMP error is about, from the beginning of the packet it quotes; as it is when that does not say.
+void parse_quotation(byte_view quoted, parsed_packet& out) noexcept {
+  five_tuple about;
+  std::size_t at = ipv6_header_bytes;
+  if (out.kind == packet_kind::ipv4) {
+    if (quoted.size() < ipv4_header_bytes || load_u8(quoted.data()) >> 4 != 4 ||
+        (load_be16(quoted.data() + 6) & 0x1fff) != 0) // only a first fragment has ports
+      return;
+    at = std::size_t{load_u8(quoted.data()) & 0x0fu} * 4;
+    if (at < ipv4_header_bytes)
+      return;
+    about.protocol = load_u8(quoted.data() + 9);
+    read_v4_address(quoted.data() + 12, about.source);
+    read_v4_address(quoted.data() + 16, about.destination);
+  } else {
+    if (quoted.size() < ipv6_header_bytes || load_u8(quoted.data()) >> 4 != 6)
+      return;
+    about.protocol = load_u8(quoted.data() + 6);
+    read_v6_address(quoted.data() + 8, about.source);
+    read_v6_address(quoted.data() + 24, about.destination);
+  }
+  // Who is told must be who sent it; an error in the name of nobody is no error.
+  if (about.source != out.tuple.destination || is_martian_source(out.tuple.source))
+    return;
+  const auto l4 = quoted.subspan(std::min(at, quoted.size()));
+  switch (about.protocol) {
+  case ip_protocol::tcp:
+  case ip_protocol::udp:
+  case ip_protocol::sctp:
+    if (l4.size() < 4)
+      return;
+    about.source_port = load_be16(l4.data());
+    about.destination_port = load_be16(l4.data() + 2);
+    break;
+  case ip_protocol::icmp:
+  case ip_protocol::icmp6: {
+    parsed_packet inner;
+    inner.kind = out.kind;
+    inner.tuple.protocol = about.protocol;
+    if (l4.size() < 6)
+      return;
+    inner.icmp_type = load_u8(l4.data());
+    if (!inner.is_echo())
+      return;
+    about.source_port = about.destination_port = load_be16(l4.data() + 4);
+    break;
+  }
+  default: break;
+  }
+  out.tuple = about.reversed();
+  out.is_icmp_error = true;
+}
+
 /// Reads the L4 header at out.l4_offset; `l4` is what the IP header says is there.
 drop_verdict parse_l4(byte_view l4, parsed_packet& out) noexcept {
   std::size_t header_bytes = 0;
@@ -91,6 +153,9 @@ drop_verdict parse_l4(byte_view l4, parsed_packet& out) noexcept {
       if (l4.size() < header_bytes)
         return drop_reason::truncated_l4;
       out.tuple.source_port = out.tuple.destination_port = load_be16(l4.data() + 4);
+    } else if (is_error(out) && l4.size() >= icmp_header_bytes) {
+      header_bytes = icmp_header_bytes;
+      parse_quotation(l4.subspan(icmp_header_bytes), out);
     }
     break;
   case ip_protocol::sctp:
@@ -197,6 +262,8 @@ drop_verdict parse_ipv6(byte_view l3, parsed_packet& out) noexcept {
 
 bool parsed_packet::is_echo() const noexcept {
   // ICMP over IPv6 and ICMPv6 over IPv4 mean nothing.
+  if (is_icmp_error)
+    return false;
   if (kind == packet_kind::ipv4)
     return tuple.protocol == ip_protocol::icmp &&
            (icmp_type == icmp_type::echo_request || icmp_type == icmp_type::echo_reply);

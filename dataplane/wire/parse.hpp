@@ -4,7 +4,7 @@
 //
 // Spoken: Ethernet II with at most one 802.1Q tag; ARP; IPv4 without options; IPv6 with up to `max_ipv6_extensions`
 // extension headers; TCP, UDP, ICMP, ICMPv6 and SCTP. Other IP protocols pass with ports 0. Fragments and IPv4 options
-// are dropped under their own reasons.
+// are dropped under their own reasons. Of an ICMP error, the tuple is that of the flow it is about.
 //
 // Threading: pure functions. Sources: RFC 791, 8200, 9293, 768, 792, 4443, 9260; IEEE 802.1Q-2018.
 
@@ -21,7 +21,8 @@ enum class packet_kind : std::uint8_t { arp, ipv4, ipv6 };
 
 /// Offsets are in bytes from the start of the frame.
 struct parsed_packet {
-  /// All but the addresses is zero for ARP (see neighbour.hpp).
+  /// All but the addresses is zero for ARP (see neighbour.hpp). Of an ICMP error with a quotation that is whole enough:
+  /// that of the packets which travel the same way as the error, so that it takes the flow's way back.
   five_tuple tuple;
   std::uint16_t l3_offset = 0;
   /// First byte after the IP header and its extension headers.
@@ -48,10 +49,12 @@ struct parsed_packet {
   bool has_ip_options = false;
   bool is_fragment = false;
   bool dont_fragment = false;
+  /// The tuple is of the flow an ICMP error is about.
+  bool is_icmp_error = false;
 
   [[nodiscard]] bool is_ip() const noexcept { return kind != packet_kind::arp; }
   [[nodiscard]] bool is_icmp() const noexcept {
-    return is_ip() && (tuple.protocol == ip_protocol::icmp || tuple.protocol == ip_protocol::icmp6);
+    return is_icmp_error || (is_ip() && (tuple.protocol == ip_protocol::icmp || tuple.protocol == ip_protocol::icmp6));
   }
   /// An ICMP or ICMPv6 echo request or reply: the only ICMP whose tuple has ports.
   [[nodiscard]] bool is_echo() const noexcept;

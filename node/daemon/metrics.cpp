@@ -105,6 +105,8 @@ void add_edge(exposition& out, const status_sources& node) {
   one("glocal_edge_exact_match_misses_total", "counter", "Packets that met none.", counted.exact_misses);
   one("glocal_edge_classifier_lookups_total", "counter", "Packets the classifier was asked for.",
       counted.classifier_lookups);
+  one("glocal_edge_icmp_errors_sent_total", "counter", "Sources told that their packets are too long or end here.",
+      counted.errors_sent);
   one("glocal_edge_packet_ins_total", "counter", "First packets handed to a service module.", counted.packet_ins);
   one("glocal_edge_events_lost_total", "counter", "Events the switch agent's ring had no room for.",
       counted.events_lost);

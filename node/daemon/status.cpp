@@ -286,6 +286,7 @@ json counters_json(const status_sources& sources) {
           {"flows_restored", counted.flows_restored.value()},
           {"flows_forgotten", counted.flows_forgotten.value()},
           {"packet_ins", counted.packet_ins.value()},
+          {"icmp_errors_sent", counted.errors_sent.value()},
           {"exact_hits", counted.exact_hits.value()},
           {"exact_misses", counted.exact_misses.value()},
           {"classifier_lookups", counted.classifier_lookups.value()},
