@@ -105,7 +105,10 @@ private:
   }
 
   void flow(const value& v, flow_settings& out) {
-    if (!keys(v, "flow", {"idle_timeout", "closed_linger", "capacity", "hold_timeout", "new_flows_per_port", "new_flows_per_tenant"}, {}))
+    if (!keys(
+            v, "flow",
+            {"idle_timeout", "closed_linger", "capacity", "hold_timeout", "new_flows_per_port", "new_flows_per_tenant"},
+            {}))
       return;
     with(v, "idle_timeout", [&](auto& e) { duration(e, "idle_timeout", 1s, 24h, out.idle_timeout); });
     with(v, "closed_linger", [&](auto& e) { duration(e, "closed_linger", 100ms, 1h, out.closed_linger); });

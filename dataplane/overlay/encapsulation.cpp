@@ -116,7 +116,8 @@ drop_verdict encapsulate(packet& frame, const tunnel& through, const overlay_hea
 }
 
 bool is_overlay(const parsed_packet& outer) noexcept {
-  return outer.is_ip() && !outer.is_icmp_error && outer.tuple.protocol == ip_protocol::udp && outer.tuple.destination_port == lisp_data_port;
+  return outer.is_ip() && !outer.is_icmp_error && outer.tuple.protocol == ip_protocol::udp &&
+         outer.tuple.destination_port == lisp_data_port;
 }
 
 drop_verdict decapsulate(packet& frame, const parsed_packet& outer, overlay_header& header) noexcept {

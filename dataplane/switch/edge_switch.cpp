@@ -19,8 +19,12 @@ edge_switch::edge_switch(const switch_config& config, lcore_channel& border, std
       eids_{eid_table::make({}).value()} {
   for (std::uint32_t i = 0; i < config.paths && file_.cold() == cold_start::no; ++i)
     if (auto stored = file_.read_path(i)) {
-      file_.erase_path(i); // it may get another slot
+      // Never a higher slot than it had, so the record there has been read; a crash leaves it twice, not lost.
       const auto slot = paths_.find(stored->program.id) == none ? paths_.create(stored->program.id) : none;
+      if (slot != none && slot != i)
+        file_.write_path(slot, stored->program, stored->account);
+      if (slot != i)
+        file_.erase_path(i);
       if (slot == none)
         continue;
       paths_[slot].what = path_table::state::known;
@@ -29,10 +33,6 @@ edge_switch::edge_switch(const switch_config& config, lcore_channel& border, std
       paths_[slot].program = std::move(stored->program);
       restored_paths_.push_back(paths_[slot].program.id);
     }
-  for (const auto id : restored_paths_) {
-    const auto slot = paths_.find(id);
-    file_.write_path(slot, paths_[slot].program, paths_[slot].account);
-  }
   const auto [taken, left_out] = flows_.restore(now_ns, [this](std::uint32_t id) { return paths_.find(id); });
   counters_.flows_restored.add(taken);
   counters_.flows_forgotten.add(left_out);

@@ -107,6 +107,33 @@ TEST_CASE("a path that moved while nobody was there moves its restored flows") {
   CHECK(after.sent_flows() == flows{"1 100/255 51514>80"});
 }
 
+TEST_CASE("a path whose place moves at a restart is in the file all the while") {
+  warm_edge node;
+  auto& before = node.start();
+  before.order(set_path{{98, {remote_hop("192.0.2.1")}}});
+  before.receive(host, request().build());
+  decide(before, before.packet_ins().at(0), elsewhere());
+  before.order(remove_path{98}); // the other has the second place now, and gets the first
+  node.stop();
+  {
+    // As a crash between writing it there and erasing it here leaves it.
+    const auto config = bench::small();
+    flow_file file{{node.path().string(), 1}, config.flows, config.paths};
+    const auto stored = file.read_path(1);
+    REQUIRE(stored.has_value());
+    CHECK(stored->program.id == path);
+    file.write_path(0, stored->program, stored->account);
+  }
+  for (int life = 0; life < 3; ++life) {
+    INFO("life " << life);
+    auto& after = node.start();
+    CHECK(restored(after) == 1);
+    CHECK(after.packet_ins().size() == 1);
+    after.receive(host, request(51514, tcp_flag::ack).build());
+    CHECK(after.sent_flows() == flows{"1 100/255 51514>80"});
+  }
+}
+
 TEST_CASE("a path that is no longer known takes its restored flows with it") {
   warm_edge node;
   auto& before = node.start();
