@@ -44,7 +44,8 @@ std::string utc_now() {
 /// Rows that their owners publish again every second, and what is made of them: old ones would only mislead.
 bool is_derived(const std::string& table) {
   const auto known = store::parse_table(table);
-  return known && (store::is_volatile(*known) || *known == store::table::digests);
+  // Where slots are is the running cluster's own business.
+  return known && (store::is_volatile(*known) || *known == store::table::digests || *known == store::table::placement);
 }
 
 class progress {

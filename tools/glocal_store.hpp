@@ -4,6 +4,7 @@
 
 #include "node/launcher/cluster_state.hpp"
 #include "tools/glocal_commands.hpp"
+#include "tools/store_health.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -59,6 +60,22 @@ struct store_status_options {
   bool only_wrong = false;
 };
 int store_status(const store_status_options& options);
+
+/// What its store nodes say.
+[[nodiscard]] store_health ask_health(const node::cluster_state& state);
+
+struct store_steer_options {
+  store_options how;
+  /// Returns when every slot is where it should be.
+  bool wait = false;
+  /// Of drain: which node; the mark is taken off.
+  std::string drained;
+  bool undo = false;
+  /// Of rebalance: says what would move, and moves nothing.
+  bool dry_run = false;
+};
+int store_drain(const store_steer_options& options);
+int store_rebalance(const store_steer_options& options);
 
 /// The nodes of a running cluster as one way to its store.
 class store_nodes {

@@ -16,6 +16,7 @@ struct parsed_options {
   store_scan_options scan;
   store_watch_options watch;
   store_status_options status;
+  store_steer_options drain, rebalance;
   backup_options backup;
   restore_options restore;
   std::string key;
@@ -126,6 +127,54 @@ void add_watch(CLI::App& app, const std::shared_ptr<parsed_options>& all, int& r
   sub->callback([all, &result] { result = store_watch(all->how, all->watch); });
 }
 
+void add_steering(CLI::App& store, const std::shared_ptr<parsed_options>& all, int& result) {
+  const auto add = [](CLI::App* sub, store_steer_options& to) {
+    add_cluster(sub, to.how.cluster);
+    add_format(sub, to.how.format);
+    to.how.timeout_s = 10;
+    sub->add_flag("--wait", to.wait, "return when every slot is where it should be; says how far it is");
+    sub->add_option("--timeout", to.how.timeout_s, "how long to try, and to wait: 30s, 10min")
+        ->transform(CLI::AsNumberWithUnit(times))
+        ->check(CLI::Range(0.05, 86400.0))
+        ->default_str("10s, with --wait 1h")
+        ->option_text("TIME");
+  };
+  const auto patience = [](CLI::App* sub, store_steer_options& options) {
+    if (options.wait && sub->get_option("--timeout")->count() == 0)
+      options.how.timeout_s = 3600;
+  };
+  auto* sub =
+      command(store, "drain", "Have a store node give all its slots to the others",
+              "  glocal store drain store2 --wait      # then it can be stopped, and leave the cluster file\n"
+              "  glocal store drain store2 --undo      # it gets its share again\n\n"
+              "Slots move while they are used, two at a time of a node, and each keeps its copies all the while. "
+              "A node\nthat is dead can be drained, too: its copies are made anew from the others. The mark is "
+              "kept in the store.\n\n"
+              "Exit codes: 0 done (without --wait: decided), 1 too few nodes would be left, 5 no answer, or not "
+              "done in\ntime, 6 no such store node, 130 interrupted; the moves go on.");
+  add(sub, all->drain);
+  sub->add_option("NODE", all->drain.drained, "a store node of the cluster file")->required();
+  sub->add_flag("--undo", all->drain.undo, "take the mark off");
+  sub->callback([all, &result, sub, patience] {
+    patience(sub, all->drain);
+    result = store_drain(all->drain);
+  });
+
+  sub = command(store, "rebalance", "Give every store node its even share of copies and primaries",
+                "  glocal store rebalance --dry-run\n  glocal store rebalance --wait\n\n"
+                "Nodes that join get their share without it. It is for primaries that a fail-over has moved, and for "
+                "shares\nthat drains left uneven.\n\n"
+                "Exit codes: 0 done (without --wait: decided), 5 no answer, or not done in time, 130 interrupted; the "
+                "moves go on.");
+  add(sub, all->rebalance);
+  sub->add_flag("--dry-run", all->rebalance.dry_run, "say what would move, and move nothing");
+  sub->callback([all, &result, sub, patience] {
+    patience(sub, all->rebalance);
+    all->rebalance.wait &= !all->rebalance.dry_run;
+    result = store_rebalance(all->rebalance);
+  });
+}
+
 } // namespace
 
 void add_store_commands(CLI::App& app, int& result) {
@@ -136,17 +185,20 @@ void add_store_commands(CLI::App& app, int& result) {
   add_scan(app, all, result);
   add_watch(app, all, result);
 
-  auto* store = command(app, "store", "See, save and restore the global state as a whole",
-                        "  glocal store status\n  glocal store backup /var/backups/lab-1");
+  auto* store = command(app, "store", "See, steer, save and restore the global state as a whole",
+                        "  glocal store status\n  glocal store drain store2 --wait\n"
+                        "  glocal store backup /var/backups/lab-1");
   store->require_subcommand(1);
-  auto* sub =
-      command(*store, "status", "Show the store's health, its nodes, and who serves and holds each slot",
-              "  glocal store status\n  glocal store status --wrong --watch\n"
-              "  glocal store status -o json | jq -r .state\n\n"
-              "PLACED: who should have the slot; IN SYNC: who must have a write before it is acknowledged; LAG: "
-              "entries\nof the log that the slowest of these has not on its disk yet.\n\n"
-              "Exit codes: 0 healthy, 7 some copies are missing or a node does not answer, 1 slots have no "
-              "primary,\n5 no store node answers.");
+  add_steering(*store, all, result);
+  auto* sub = command(
+      *store, "status", "Show the store's health, its nodes, and who serves and holds each slot",
+      "  glocal store status\n  glocal store status --wrong --watch\n"
+      "  glocal store status -o json | jq -r .state\n\n"
+      "COPIES: slots the node is in sync with; STATE: whether it is drained. PLACED: who should have the slot;\n"
+      "MOVES: it is on its way there; IN SYNC: who must have a write before it is acknowledged; LAG: "
+      "entries\nof the log that the slowest of these has not on its disk yet.\n\n"
+      "Exit codes: 0 healthy, 7 some copies are missing or a node does not answer, 1 slots have no "
+      "primary,\n5 no store node answers.");
   add_cluster(sub, all->status.view.cluster);
   add_format(sub, all->status.view.format);
   sub->add_flag("--wrong", all->status.only_wrong, "of the slots only those that something is wrong with");

@@ -45,33 +45,57 @@ std::string failures(const slot_health& slot) {
   return out.empty() ? "-" : out;
 }
 
+std::string state_of(const node_health& node) {
+  if (!node.drained)
+    return "-";
+  return node.copies > 0 ? "draining" : "drained";
+}
+
 void print_tables(const store_health& health, bool only_wrong) {
   std::cout << health.headline() << "\n\n";
-  table nodes{{"NODE", "PRIMARY OF", "REPLICAS", "KEYS", "LOG", "ENGINE WAITS", "UNFLUSHED", "WATCHES", "DISK"}};
+  table nodes{{"NODE", "PRIMARY OF", "COPIES", "KEYS", "LOG", "ENGINE WAITS", "UNFLUSHED", "WATCHES", "DISK", "STATE"}};
   for (const auto& node : health.nodes)
-    nodes.add(node.reachable
-                  ? std::vector<std::string>{node.name, std::to_string(node.primaries), std::to_string(node.replicas),
-                                             std::to_string(node.keys), shown_bytes(node.log_bytes),
-                                             shown_bytes(node.backlog_bytes), shown_bytes(node.unflushed_bytes),
-                                             std::to_string(node.watchers), node.disk}
-                  : std::vector<std::string>{node.name, "-", "-", "-", "-", "-", "-", "-", "no answer"});
+    nodes.add(
+        node.reachable
+            ? std::vector<std::string>{node.name, std::to_string(node.primaries), std::to_string(node.copies),
+                                       std::to_string(node.keys), shown_bytes(node.log_bytes),
+                                       shown_bytes(node.backlog_bytes), shown_bytes(node.unflushed_bytes),
+                                       std::to_string(node.watchers), node.disk, state_of(node)}
+            : std::vector<std::string>{node.name, "-", "-", "-", "-", "-", "-", "-", "no answer", state_of(node)});
   std::cout << nodes.text();
-  table slots{{"SLOT", "PRIMARY", "EPOCH", "PLACED", "IN SYNC", "COMMITTED", "LAG", "KEYS", "FAILURE"}};
+  table slots{{"SLOT", "PRIMARY", "EPOCH", "PLACED", "IN SYNC", "MOVES", "COMMITTED", "LAG", "KEYS", "FAILURE"}};
   bool any = false;
   for (const auto& slot : health.slots) {
-    if (only_wrong && slot.is_whole() && slot.failures.empty())
+    const bool moves = std::ranges::count(health.moving, std::to_string(slot.slot)) > 0;
+    if (only_wrong && slot.is_whole() && slot.failures.empty() && !moves)
       continue;
     any = true;
     const bool served = !slot.primary.empty();
     slots.add({std::to_string(slot.slot), served ? slot.primary : "none", served ? std::to_string(slot.epoch) : "-",
-               joined(slot.placed), joined(slot.in_sync), served ? std::to_string(slot.committed) : "-",
-               served ? std::to_string(slot.lag()) : "-", served ? std::to_string(slot.keys) : "-", failures(slot)});
+               joined(slot.placed), joined(slot.in_sync), moves ? "yes" : "-",
+               served ? std::to_string(slot.committed) : "-", served ? std::to_string(slot.lag()) : "-",
+               served ? std::to_string(slot.keys) : "-", failures(slot)});
   }
   if (any)
     std::cout << '\n' << slots.text();
 }
 
 int once(const store_status_options& options, const node::cluster_state& state) {
+  const auto health = ask_health(state);
+  clear_screen(options.view);
+  if (options.view.format == output::json)
+    std::cout << dump(to_json(health), options.view.watch) << '\n';
+  else
+    print_tables(health, options.only_wrong);
+  std::cout.flush();
+  if (std::ranges::none_of(health.nodes, &node_health::reachable))
+    return unreachable;
+  return health.is_whole() ? done : health.is_available() ? partial : failed;
+}
+
+} // namespace
+
+store_health ask_health(const node::cluster_state& state) {
   const auto config = node::load_cluster_file(state.config.string());
   std::map<std::string, json> reports;
   std::vector<std::string> asked;
@@ -86,19 +110,8 @@ int once(const store_status_options& options, const node::cluster_state& state) 
       continue;
     reports[one.node] = one.reachable && one.status == 0 ? std::move(one.body) : json{};
   }
-  const auto health = join_reports(reports);
-  clear_screen(options.view);
-  if (options.view.format == output::json)
-    std::cout << dump(to_json(health), options.view.watch) << '\n';
-  else
-    print_tables(health, options.only_wrong);
-  std::cout.flush();
-  if (std::ranges::none_of(health.nodes, &node_health::reachable))
-    return unreachable;
-  return health.is_whole() ? done : health.is_available() ? partial : failed;
+  return join_reports(reports);
 }
-
-} // namespace
 
 int store_status(const store_status_options& options) {
   return repeated(options.view, [&](const auto& state) { return once(options, state); });

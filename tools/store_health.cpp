@@ -112,6 +112,10 @@ std::string store_health::headline() const {
     out += "; no answer from " + joined(gone);
   for (const auto& each : broken)
     out += "; " + each;
+  if (to_move > 0)
+    out += "; " + std::to_string(to_move) + (to_move == 1 ? " slot has" : " slots have") + " to move";
+  if (!placement_fault.empty())
+    out += "; " + placement_fault;
   return out;
 }
 
@@ -122,6 +126,7 @@ store_health join_reports(const std::map<std::string, json>& reports) {
     if (const auto told = number(report, "slot_count"); told <= most_slots)
       count = std::max(count, told);
   out.slots.resize(count);
+  std::set<std::string> drained;
   for (std::uint64_t slot = 0; slot < count; ++slot)
     out.slots[slot].slot = slot;
   for (const auto& [name, report] : reports) {
@@ -136,6 +141,18 @@ store_health join_reports(const std::map<std::string, json>& reports) {
     node.unflushed_bytes = number(report, "engine_unflushed_bytes");
     node.watchers = number(report, "watchers");
     node.disk = text(report, "disk");
+    if (const auto& placement = at(report, {"placement"}); placement.is_object()) {
+      // The first node that says so is the one that plans, as a rule; all hear of it within a moment.
+      out.to_move = std::max(out.to_move, number(placement, "to_move"));
+      const auto& evening = at(placement, {"evening"});
+      out.evening |= evening.is_boolean() && evening.get<bool>();
+      if (auto moving = names(placement, "moving"); moving.size() > out.moving.size())
+        out.moving = std::move(moving);
+      for (auto& who : names(placement, "drained"))
+        drained.insert(std::move(who));
+      if (auto fault = text(placement, "fault"); !fault.empty())
+        out.placement_fault = std::move(fault);
+    }
     for (const auto& row : list(at(report, {"slots"}))) {
       const auto slot = number(row, "slot");
       if (slot >= count)
@@ -144,14 +161,18 @@ store_health join_reports(const std::map<std::string, json>& reports) {
       join_row(out.slots[slot], name, row);
     }
   }
+  for (auto& node : out.nodes)
+    node.drained = drained.contains(node.name);
   for (const auto& slot : out.slots) {
     out.unserved += slot.primary.empty();
     out.short_of_copies += !slot.primary.empty() && !slot.is_whole();
-    for (auto& node : out.nodes)
+    for (auto& node : out.nodes) {
+      node.copies += static_cast<std::uint64_t>(std::ranges::count(slot.in_sync, node.name));
       if (node.name == slot.primary) {
         ++node.primaries;
         node.keys += slot.keys;
       }
+    }
   }
   return out;
 }
@@ -174,12 +195,14 @@ json to_json(const store_health& health) {
     nodes.push_back({{"node", node.name},
                      {"reachable", node.reachable},
                      {"primaries", node.primaries},
+                     {"copies", node.copies},
                      {"replicas", node.replicas},
                      {"keys", node.keys},
                      {"log_bytes", node.log_bytes},
                      {"engine_waiting_bytes", node.backlog_bytes},
                      {"engine_unflushed_bytes", node.unflushed_bytes},
                      {"watchers", node.watchers},
+                     {"drained", node.drained},
                      {"disk", node.disk}});
   const auto* state = health.is_whole() ? "healthy" : health.is_available() ? "degraded" : "unavailable";
   return {{"state", state},
@@ -187,6 +210,9 @@ json to_json(const store_health& health) {
           {"copies", health.copies},
           {"unserved", health.unserved},
           {"short_of_copies", health.short_of_copies},
+          {"moving", health.moving},
+          {"to_move", health.to_move},
+          {"evening", health.evening},
           {"nodes", nodes},
           {"slots", slots}};
 }

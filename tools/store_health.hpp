@@ -32,18 +32,28 @@ struct slot_health {
 struct node_health {
   std::string name;
   bool reachable = false;
-  std::uint64_t primaries = 0, replicas = 0, keys = 0, log_bytes = 0, backlog_bytes = 0, unflushed_bytes = 0,
-                watchers = 0;
+  /// Slots it is a member of; `replicas`: of which it has anything.
+  std::uint64_t primaries = 0, copies = 0, replicas = 0, keys = 0, log_bytes = 0, backlog_bytes = 0,
+                unflushed_bytes = 0, watchers = 0;
   std::string disk;
+  /// It shall hold nothing.
+  bool drained = false;
 };
 
 struct store_health {
   std::vector<slot_health> slots;
   std::vector<node_health> nodes;
   std::uint64_t copies = 0, unserved = 0, short_of_copies = 0;
+  /// Slots on their way now, as text, and how many have to move yet, these among them.
+  std::vector<std::string> moving;
+  std::uint64_t to_move = 0;
+  /// Until shares are even; why no slot moves at all.
+  bool evening = false;
+  std::string placement_fault;
 
   [[nodiscard]] bool is_available() const { return !slots.empty() && unserved == 0; }
   [[nodiscard]] bool is_whole() const;
+  [[nodiscard]] bool is_moving() const { return to_move > 0 || evening; }
   /// One line for people.
   [[nodiscard]] std::string headline() const;
 };

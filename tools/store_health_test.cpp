@@ -73,6 +73,18 @@ TEST_CASE("what is wrong is said in the first line") {
   }
 }
 
+TEST_CASE("drained nodes and moves are said") {
+  auto told = report({row(0, 3, true, {"a", "b"}), row(1, 2, true, {"a", "b"})});
+  told["placement"] = json::parse(R"({"to_move":3,"evening":true,"fault":"","drained":["b"],"moving":["0","1"]})");
+  const auto health = join_reports({{"a", told}, {"b", report({})}});
+  CHECK(health.headline() == "healthy: 2 slots, each with 2 copies, on 2 nodes; 3 slots have to move");
+  CHECK(health.is_moving());
+  CHECK_FALSE(health.nodes[0].drained);
+  CHECK(health.nodes[1].drained);
+  CHECK(health.moving == std::vector<std::string>{"0", "1"});
+  CHECK(to_json(health)["to_move"] == 3);
+}
+
 TEST_CASE("of two that think they serve, the newer epoch is believed") {
   const auto health =
       join_reports({{"a", report({row(0, 7, true, {"a", "b"})})}, {"b", report({row(0, 8, true, {"b"})})}});

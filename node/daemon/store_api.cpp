@@ -111,6 +111,27 @@ api_answer run_snapshot(caf::actor_system& system, const store_caller& caller, s
   return answer_of(slot, *out.state);
 }
 
+/// Asks this node's placement actor; what it refuses becomes a refusal of the API.
+template <class Request>
+api_answer steer(caf::actor_system& system, const store_caller& caller, Request request) {
+  /// A change is repeated until no other one was faster.
+  constexpr auto patience = 10s;
+  const auto whom = caller.find(actors::placement_name);
+  if (!whom)
+    throw api_refusal{421, "this node is no store node; ask one that is", "no_store_node"};
+  messages::steered out{messages::steered::kind::unavailable, "the node's placement does not answer; try again", {}};
+  caf::scoped_actor self{system};
+  self->request(whom, patience, std::move(request))
+      .receive([&](messages::steered& answer) { out = std::move(answer); }, [](const caf::error&) {});
+  switch (out.what) {
+  case messages::steered::kind::done: break;
+  case messages::steered::kind::unknown_node: throw api_refusal{404, out.why, "unknown_node"};
+  case messages::steered::kind::too_few_nodes: throw api_refusal{409, out.why, "too_few_nodes"};
+  case messages::steered::kind::unavailable: throw api_refusal{503, out.why, "unavailable"};
+  }
+  return answer_of(out.moves);
+}
+
 void run_watch(const store_caller& caller, store_watch what, const std::shared_ptr<event_stream>& stream) {
   const auto writer = caller.find(store_watches_name);
   if (!writer)
@@ -134,6 +155,13 @@ void add_store_api(api_handlers& to, caf::actor_system& system, runtime::transpo
       return run_one(*caller, verb, parse_write(verb, call.body));
     };
   to.post_call["store/batch"] = [caller](const api_call& call) { return run_batch(*caller, parse_batch(call.body)); };
+  to.post_call["store/drain"] = [&system, caller](const api_call& call) {
+    auto asked = parse_drain(call.body);
+    return steer(system, *caller, messages::drain_request{std::move(asked.node), asked.undo});
+  };
+  to.post_call["store/rebalance"] = [&system, caller](const api_call& call) {
+    return steer(system, *caller, messages::rebalance_request{parse_rebalance(call.body)});
+  };
   using store::lease_action;
   constexpr std::pair<const char*, lease_action> actions[] = {
       {"grant", lease_action::grant}, {"renew", lease_action::renew}, {"revoke", lease_action::revoke}};

@@ -80,6 +80,22 @@ std::string store_report(const std::string& node, store::slot_id slot_count,
     }
   }
   out.pop_back();
+  for (const auto* one : of_kind(records, "store placement")) {
+    if (one->state.empty())
+      continue;
+    {
+      out += ",\"placement\":";
+      object_writer placement{out};
+      placement.add("to_move", number_of(*one, "to_move"));
+      placement.add("fault", state_of(*one, "fault"));
+    }
+    out.pop_back();
+    out += state_of(*one, "evening") == "true" ? ",\"evening\":true" : ",\"evening\":false";
+    append_list(out, "drained", state_of(*one, "drained"));
+    append_list(out, "moving", state_of(*one, "moving"));
+    out += '}';
+    break;
+  }
   out += ",\"slots\":[";
   bool first = true;
   for (const auto* shard : of_kind(records, "store shard")) {

@@ -73,6 +73,15 @@ public:
              (most == ~std::uint64_t{0} ? "" : " of at most " + std::to_string(most)));
     return out;
   }
+  [[nodiscard]] bool flag(const std::string& name) {
+    known_.push_back(name);
+    const auto at = object_->find(name);
+    if (at == object_->end())
+      return false;
+    if (!at->is_boolean())
+      refuse("'" + name + "' must be true or false");
+    return at->get<bool>();
+  }
   /// `name` or `name_base64`.
   [[nodiscard]] std::optional<std::string> bytes(const std::string& name) {
     auto plain = text(name);
@@ -418,6 +427,33 @@ store_lease parse_lease(std::string_view body, bool grant) {
   out.manner = manner_in(from);
   from.end();
   return out;
+}
+
+store_drain parse_drain(std::string_view body) {
+  const auto value = parsed(body);
+  fields from{value};
+  store_drain out;
+  out.node = from.text("node").value_or("");
+  if (out.node.empty() || out.node.size() > store::limits::node_name_bytes)
+    refuse("'node' must be given: the name of a store node");
+  out.undo = from.flag("undo");
+  from.end();
+  return out;
+}
+
+bool parse_rebalance(std::string_view body) {
+  const auto value = body.empty() ? json::object() : parsed(body);
+  fields from{value};
+  const bool dry_run = from.flag("dry_run");
+  from.end();
+  return dry_run;
+}
+
+api_answer answer_of(const std::vector<store::planned_move>& moves) {
+  auto list = json::array();
+  for (const auto& each : moves)
+    list.push_back({{"slot", each.slot}, {"from", each.from}, {"to", each.to}});
+  return {200, json{{"moves", std::move(list)}}.dump()};
 }
 
 api_answer answer_of(std::string_view verb, const store::op_result& result, byte_form form) {

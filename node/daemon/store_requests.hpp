@@ -8,6 +8,7 @@
 // Pure. Threading: any thread.
 
 #include "node/daemon/http_api.hpp"
+#include "store/placement.hpp"
 #include "store/replica_types.hpp"
 #include "store/types.hpp"
 
@@ -67,6 +68,13 @@ struct store_lease {
 /// The slot a query names.
 [[nodiscard]] store::slot_id parse_slot(const api_query& query, store::slot_id slot_count);
 [[nodiscard]] store_lease parse_lease(std::string_view body, bool grant);
+struct store_drain {
+  std::string node;
+  bool undo = false;
+};
+[[nodiscard]] store_drain parse_drain(std::string_view body);
+/// Whether it is only to be said what would move.
+[[nodiscard]] bool parse_rebalance(std::string_view body);
 
 /// The answer to a single operation. @param verb as above, or get.
 [[nodiscard]] api_answer answer_of(std::string_view verb, const store::op_result& result, byte_form form);
@@ -74,6 +82,7 @@ struct store_lease {
 [[nodiscard]] api_answer answer_of(const store::scan_page& page, byte_form form);
 /// All of a slot, a line each: what it is, its leases, its entries; bytes are base64 throughout (docs/formats.md).
 [[nodiscard]] api_answer answer_of(store::slot_id slot, const store::snapshot& state);
+[[nodiscard]] api_answer answer_of(const std::vector<store::planned_move>& moves);
 /// 404, 410, 413, 503, 504: by what went wrong.
 [[nodiscard]] api_answer answer_of(store::store_error why);
 

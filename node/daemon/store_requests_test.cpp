@@ -141,6 +141,15 @@ TEST_CASE("queries are understood, or refused") {
   CHECK(parse_lease(R"({"ttl_ms":1000})", true).ttl == std::chrono::milliseconds{1000});
   CHECK(refused([] { return parse_lease(R"({"ttl_ms":999})", true); }).first == 400);
   CHECK(refused([] { return parse_lease("{}", false); }).first == 400);
+  CHECK(parse_drain(R"({"node":"s2","undo":true})").undo);
+  CHECK(refused([] { return parse_drain("{}"); }).first == 400);
+  CHECK(refused([] { return parse_drain(R"({"node":"s2","undo":1})"); }).first == 400);
+  CHECK(refused([] { return parse_drain(R"({"node":"s2","force":true})"); }).first == 400);
+  CHECK_FALSE(parse_rebalance(""));
+  CHECK(parse_rebalance(R"({"dry_run":true})"));
+  CHECK(refused([] { return parse_rebalance(R"({"dryrun":true})"); }).first == 400);
+  CHECK(answer_of(std::vector<store::planned_move>{{7, {"s1", "s2"}, {"s3", "s2"}}}).body ==
+        R"({"moves":[{"from":["s1","s2"],"slot":7,"to":["s3","s2"]}]})");
 }
 
 TEST_CASE("a watch goes on where its token says") {
