@@ -162,7 +162,7 @@ std::filesystem::path store_processes::log_of(std::size_t node) const {
   return directory_ / ("log-" + name(node));
 }
 
-std::size_t store_processes::number(std::size_t node, const std::string& key) const {
+std::size_t store_processes::number(std::size_t node, const std::string& key, const std::string& kind) const {
   if (!processes_.at(node))
     return 0;
   const auto answer = node::ask_node(directory_ / (name(node) + ".sock"), "/api/v1/actors", 2s);
@@ -172,7 +172,7 @@ std::size_t store_processes::number(std::size_t node, const std::string& key) co
   if (!parsed.is_object())
     return 0;
   for (const auto& actor : parsed.value("actors", json::array()))
-    if (actor.value("kind", "") == "store node")
+    if (actor.value("kind", "") == kind)
       if (const auto state = actor.value("state", json::object()); state.contains(key))
         return std::stoul(state[key].get<std::string>());
   return 0;
@@ -180,6 +180,30 @@ std::size_t store_processes::number(std::size_t node, const std::string& key) co
 
 std::size_t store_processes::primaries(std::size_t node) const {
   return number(node, "slots");
+}
+
+std::size_t store_processes::to_move(std::size_t node) const {
+  return number(node, "to_move", "store placement");
+}
+
+int store_processes::post(std::size_t node, const std::string& what, const std::string& body) const {
+  const auto answer = node::call_node(directory_ / (name(node) + ".sock"), "/api/v1/store/" + what, body, 10s);
+  return answer ? answer->status : 0;
+}
+
+void store_processes::await_settled(std::chrono::seconds patience) const {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  // Nodes hear of a decision one after the other.
+  for (int quiet = 0; quiet < 5;) {
+    std::size_t left = 0;
+    for (std::size_t i = 0; i < size(); ++i)
+      left += processes_.at(i) ? to_move(i) : 0;
+    quiet = left == 0 ? quiet + 1 : 0;
+    if (std::chrono::steady_clock::now() > until)
+      throw std::runtime_error{"slots still have to move after " + std::to_string(patience.count()) + " s" +
+                               last_words()};
+    std::this_thread::sleep_for(300ms);
+  }
 }
 
 std::string store_processes::last_words() const {

@@ -57,6 +57,12 @@ public:
   [[nodiscard]] const child_process& at(std::size_t node) const { return *processes_.at(node); }
   /// Slots whose primary it is; none when it does not answer.
   [[nodiscard]] std::size_t primaries(std::size_t node) const;
+  /// Slots that have to move yet, as the node says.
+  [[nodiscard]] std::size_t to_move(std::size_t node) const;
+  /// POST to /api/v1/store/ of the node; the status of its answer, 0 when there is none.
+  int post(std::size_t node, const std::string& what, const std::string& body) const;
+  /// Until no slot has to move any more, as all nodes say. Throws as await_whole does.
+  void await_settled(std::chrono::seconds patience) const;
   [[nodiscard]] std::filesystem::path log_of(std::size_t node) const;
 
   /// This process's node, and its actor_store's client.
@@ -67,7 +73,8 @@ public:
 
 private:
   [[nodiscard]] std::string name(std::size_t node) const { return "s" + std::to_string(node + 1); }
-  [[nodiscard]] std::size_t number(std::size_t node, const std::string& key) const;
+  [[nodiscard]] std::size_t number(std::size_t node, const std::string& key,
+                                   const std::string& kind = "store node") const;
   [[nodiscard]] std::filesystem::path config_of(std::size_t node) const;
   void write_config(std::size_t reader, const std::vector<std::uint16_t>& ports);
   [[nodiscard]] std::string last_words() const;

@@ -77,6 +77,32 @@ TEST_CASE("three store nodes with etcd lose no acknowledged write to the death o
   end_and_check(load);
 }
 
+TEST_CASE("a store node is drained and takes its share again under load, and no acknowledged write is lost") {
+  const etcd_cluster etcd;
+  store_processes cluster{{.program = GLOCALD, .nodes = 4, .etcd = etcd.endpoints()}};
+  cluster.await_whole(patience);
+  workload load{cluster, chosen()};
+  load.await_progress(500, patience);
+  CHECK(cluster.post(0, "drain", R"({"node": "s9"})") == 404);
+  REQUIRE(cluster.post(0, "drain", R"({"node": "s2"})") == 200);
+  CHECK(cluster.post(2, "drain", R"({"node": "s3"})") == 409);
+  load.await_progress(500, patience);
+  cluster.await_settled(patience);
+  cluster.await_whole(patience);
+  CHECK(cluster.primaries(1) == 0);
+  // Nobody needs it any more.
+  cluster.kill(1);
+  load.await_progress(500, patience);
+  cluster.await_whole(patience);
+  cluster.start(1);
+  REQUIRE(cluster.post(3, "drain", R"({"node": "s2", "undo": true})") == 200);
+  load.await_progress(500, patience);
+  cluster.await_settled(patience);
+  cluster.await_whole(patience);
+  CHECK(cluster.primaries(1) == 4);
+  end_and_check(load);
+}
+
 TEST_CASE("a member of the register dies with a primary, and the others go on") {
   etcd_cluster etcd;
   store_processes cluster{{.program = GLOCALD, .etcd = etcd.endpoints()}};
