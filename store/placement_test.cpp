@@ -13,6 +13,12 @@ using namespace glocal::store;
 
 namespace {
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::uint64_t last_seed = 3; // ten times slower; what it looks for needs no rare seed
+#else
+constexpr std::uint64_t last_seed = 30;
+#endif
+
 hash_ring ring_of(int count, slot_id slots, int domains = 0) {
   std::vector<ring_node> nodes;
   for (int i = 1; i <= count; ++i)
@@ -148,7 +154,7 @@ TEST_CASE("a placement that nobody wrote yet begins with who holds the slots, wh
 }
 
 TEST_CASE("a node that joins gets its share, by as many moves as that is copies") {
-  cluster made{ring_of(3, 256)};
+  cluster made{ring_of(3, 64)};
   made.grow(4);
   const auto ahead = outlook(made.now, made.sight()).size();
   made.settle();
@@ -156,9 +162,9 @@ TEST_CASE("a node that joins gets its share, by as many moves as that is copies"
   CHECK(outlook(made.now, made.sight()).empty());
   CHECK(spread(made.copies()) <= 1);
   CHECK(spread(made.leads()) <= 1);
-  CHECK(made.copies()["s4"] == 192);
+  CHECK(made.copies()["s4"] == 48);
   // Each copy is one move, and brings its primary with it where it is to be one; a few slots more change their primary.
-  CHECK(made.moves_begun <= 192 + 64);
+  CHECK(made.moves_begun <= 48 + 16);
   CHECK_FALSE(made.now.evening);
 }
 
@@ -263,7 +269,7 @@ TEST_CASE("a move whose new node goes away turns back") {
 }
 
 TEST_CASE("whatever happens in between, it comes to an end with every copy where it should be") {
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= last_seed; ++seed) {
     INFO("seed " << seed);
     std::mt19937_64 rolls{seed};
     const auto roll = [&](std::size_t below) { return static_cast<std::size_t>(rolls() % below); };
