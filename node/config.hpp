@@ -144,13 +144,22 @@ enum class store_register : std::uint8_t {
   etcd
 };
 
+/// What keeps the global state.
+enum class store_backend : std::uint8_t {
+  /// The store nodes.
+  federated,
+  /// An etcd alone, at etcd_endpoints().
+  etcd
+};
+
 struct store_settings {
+  store_backend backend = store_backend::federated;
   std::uint32_t slots = 256;
   std::chrono::milliseconds lease_ttl{10'000};
   /// Copies of each slot, if the file says so; replica_count() is what there will be.
   std::optional<std::uint32_t> wanted_replicas;
   store_register where = store_register::embedded;
-  /// Of `etcd`, as `http://10.0.0.1:2379`.
+  /// Of `etcd`, as `http://10.0.0.1:2379`; `where` and this also say where the backend's is.
   std::vector<std::string> etcd_endpoints;
   /// Of each edge's reads of the store; 0 entries: none.
   std::uint32_t cache_entries = 65'536;
@@ -234,9 +243,9 @@ struct cluster_config {
   /// Copies of each slot: as many as the file wants, 3 if it says nothing, and no more than there are store nodes.
   [[nodiscard]] std::size_t replica_count() const;
   /// Store nodes that get a member of the local etcd: the first three, which survive a loss of one, else the first.
-  /// Empty unless the register is `etcd_local`.
+  /// Empty unless that is what the file asks for, for the register or as the backend.
   [[nodiscard]] std::vector<const node_config*> etcd_hosts() const;
-  /// Of the register's etcd, local or not; empty when the register is embedded.
+  /// Of that etcd, local or not; empty when there is none.
   [[nodiscard]] std::vector<std::string> etcd_endpoints() const;
   /// Whether nodes speak TLS to each other. By the file alone, so that all nodes come to the same answer: `auto` is on
   /// as soon as any node uses a device of a real machine.

@@ -20,6 +20,9 @@ constexpr std::uint64_t least_cache_bytes = 65'536, most_cache_bytes = 4'294'967
 constexpr std::string_view register_help =
     "write embedded, {etcd: local}, or {etcd: [\"http://10.0.0.1:2379\", ...]} with the endpoints of an etcd";
 
+constexpr std::string_view backend_help =
+    "write federated, etcd (which is {etcd: local}), or {etcd: [\"http://10.0.0.1:2379\", ...]}";
+
 /// `http://HOST:PORT`, HOST a name, an IPv4 address or an IPv6 address in brackets.
 bool is_url(std::string_view text) {
   for (const std::string_view scheme : {"http://", "https://"})
@@ -51,7 +54,7 @@ public:
   using yaml_reader::yaml_reader;
 
   void load(const value& v, store_settings& out) {
-    if (!keys(v, "store", {"slots", "lease_ttl", "replicas", "register", "cache"}, {}))
+    if (!keys(v, "store", {"slots", "lease_ttl", "replicas", "register", "cache", "backend"}, {}))
       return;
     with(v, "slots", [&](auto& e) { number(e, "slots", 1, 65'536, out.slots); });
     with(v, "lease_ttl", [&](auto& e) { duration(e, "lease_ttl", 1s, 1h, out.lease_ttl); });
@@ -63,6 +66,7 @@ public:
     });
     with(v, "register", [&](auto& e) { config_register(e, out); });
     with(v, "cache", [&](auto& e) { cache(e, out); });
+    with(v, "backend", [&](auto& e) { backend(v, e, out); });
   }
 
 private:
@@ -80,6 +84,27 @@ private:
     with(v, "bytes", [&](auto& e) { number(e, "bytes", least_cache_bytes, most_cache_bytes, out.cache_bytes); });
   }
 
+  void backend(const value& section, const value& v, store_settings& out) {
+    if (v.what == kind::scalar && v.text == "federated")
+      return;
+    if (v.what == kind::scalar && v.text != "etcd") {
+      report_.error(v, "unknown backend " + quoted(v.text), std::string{backend_help});
+      return;
+    }
+    for (const std::string_view key : {"slots", "replicas", "register"})
+      with(section, key, [&](auto& e) {
+        report_.error(e, "'" + std::string{key} + "' says how store nodes keep the state, and the backend is etcd",
+                      "remove '" + std::string{key} + "', or the backend");
+      });
+    out.backend = store_backend::etcd;
+    out.where = store_register::etcd_local;
+    if (v.what == kind::scalar || !keys(v, "backend", {"etcd"}, {}))
+      return;
+    if (v.children.empty())
+      report_.error(v, "a backend without a kind", std::string{backend_help});
+    with(v, "etcd", [&](auto& e) { place_of_etcd(e, out, backend_help); });
+  }
+
   void config_register(const value& v, store_settings& out) {
     if (v.what == kind::scalar) {
       if (v.text != "embedded")
@@ -90,30 +115,31 @@ private:
       return;
     if (v.children.empty())
       report_.error(v, "a register without a kind", std::string{register_help});
-    with(v, "etcd", [&](auto& e) {
-      if (e.what == kind::scalar && e.text == "local") {
-        out.where = store_register::etcd_local;
+    with(v, "etcd", [&](auto& e) { place_of_etcd(e, out, register_help); });
+  }
+
+  void place_of_etcd(const value& v, store_settings& out, std::string_view help) {
+    if (v.what == kind::scalar && v.text == "local") {
+      out.where = store_register::etcd_local;
+      return;
+    }
+    if (v.what == kind::sequence && (v.children.empty() || v.children.size() > most_endpoints)) {
+      report_.error(v, "an etcd has 1 to " + std::to_string(most_endpoints) + " endpoints", std::string{help});
+      return;
+    }
+    std::vector<std::string> read;
+    one_or_list(v, "endpoints of etcd", read, [&](auto& url, auto& to) {
+      if (!scalar(url, "an endpoint of etcd", "write for example http://10.0.0.1:2379"))
         return;
-      }
-      if (e.what == kind::sequence && (e.children.empty() || e.children.size() > most_endpoints)) {
-        report_.error(e, "an etcd has 1 to " + std::to_string(most_endpoints) + " endpoints",
-                      std::string{register_help});
-        return;
-      }
-      std::vector<std::string> read;
-      one_or_list(e, "endpoints of etcd", read, [&](auto& url, auto& to) {
-        if (!scalar(url, "an endpoint of etcd", "write for example http://10.0.0.1:2379"))
-          return;
-        if (!is_url(url.text))
-          report_.error(url, quoted(url.text) + " is no endpoint of etcd", "write for example http://10.0.0.1:2379");
-        else if (std::ranges::count(read, url.text) > 0)
-          report_.error(url, quoted(url.text) + " twice", "name each endpoint once");
-        else
-          to = url.text;
-      });
-      out.where = store_register::etcd;
-      out.etcd_endpoints = std::move(read);
+      if (!is_url(url.text))
+        report_.error(url, quoted(url.text) + " is no endpoint of etcd", "write for example http://10.0.0.1:2379");
+      else if (std::ranges::count(read, url.text) > 0)
+        report_.error(url, quoted(url.text) + " twice", "name each endpoint once");
+      else
+        to = url.text;
     });
+    out.where = store_register::etcd;
+    out.etcd_endpoints = std::move(read);
   }
 };
 
@@ -121,7 +147,7 @@ private:
 void check_local_etcd(const cluster_config& config, config_report& report) {
   for (std::size_t i = 0; i < config.nodes.size(); ++i)
     if (config.nodes[i].uses_real_devices()) {
-      report.error({"store", "register"},
+      report.error({"store", config.store.backend == store_backend::etcd ? "backend" : "register"},
                    "'etcd: local' is for clusters that 'glocal up' makes, and node " + quoted(config.nodes[i].name) +
                        " uses devices of a real machine",
                    "run an etcd and name its endpoints: {etcd: [\"http://10.0.0.1:2379\", ...]}");

@@ -78,6 +78,20 @@ TEST_CASE("endpoints of an etcd are taken as they are") {
         urls{"http://etcd-1.example:2379", "https://[fd00::1]:2379"});
 }
 
+TEST_CASE("a store may be on etcd alone, which is where the file says") {
+  using urls = std::vector<std::string>;
+  CHECK(load(with_store("{}")).store.backend == store_backend::federated);
+  CHECK(load(with_store("{backend: federated, replicas: 2}")).store.backend == store_backend::federated);
+  const auto local = load(with_store("{backend: etcd, lease_ttl: 5s}"));
+  CHECK(local.store.backend == store_backend::etcd);
+  CHECK(local.etcd_hosts().size() == 3);
+  CHECK(load(with_store("{backend: {etcd: local}}", 1)).etcd_endpoints() == urls{"http://10.255.0.11:2379"});
+  const auto there = load(with_store("{backend: {etcd: [\"http://10.0.0.1:2379\"]}}"));
+  CHECK(there.store.backend == store_backend::etcd);
+  CHECK(there.etcd_hosts().empty());
+  CHECK(there.etcd_endpoints() == urls{"http://10.0.0.1:2379"});
+}
+
 TEST_CASE("an edge's cache of the store has a size, or there is none") {
   CHECK(load(with_store("{}")).store.cache_entries == 65'536);
   CHECK(load(with_store("{}")).store.cache_bytes == 16u << 20);
@@ -114,6 +128,18 @@ TEST_CASE("what is wrong with the store is reported where it is, with what to do
        "is no endpoint of etcd", "http://10.0.0.1:2379"},
       {"an endpoint twice", with_store("{register: {etcd: [\"http://a:1\", \"http://a:1\"]}}"), "4:41",
        "'http://a:1' twice", "once"},
+      {"an unknown backend", with_store("{backend: redis}"), "4:18", "unknown backend 'redis'",
+       "write federated, etcd"},
+      {"a backend of another kind", with_store("{backend: {redis: local}}"), "4:19", "unknown key 'redis'", "etcd"},
+      {"a backend of no kind", with_store("{backend: {}}"), "4:18", "a backend without a kind", "{etcd: ["},
+      {"copies of etcd's", with_store("{replicas: 3, backend: etcd}"), "4:19", "'replicas' says how store nodes keep",
+       "remove 'replicas'"},
+      {"slots of etcd's", with_store("{backend: etcd, slots: 32}"), "4:31", "'slots' says how", "remove 'slots'"},
+      {"a register of etcd's", with_store("{backend: etcd, register: {etcd: local}}"), "4:34", "'register' says how",
+       "remove 'register'"},
+      {"a local backend on a real machine",
+       with_store("{backend: etcd}", 3, "7400", "interface: eth1, prefixes: [0.0.0.0/0]"), "4:18",
+       "'glocal up' makes, and node 'west' uses devices", "name its endpoints"},
       {"an unknown cache", with_store("{cache: huge}"), "4:16", "unknown cache 'huge'", "write off, or {entries:"},
       {"a cache of nothing", with_store("{cache: {entries: 0}}"), "4:26", "1 to 16777216, not 0", "at least 1"},
       {"a cache without room", with_store("{cache: {bytes: 1000}}"), "4:24", "65536 to 4294967295, not 1000", ""},

@@ -23,7 +23,7 @@ namespace glocal::store {
 
 /// Tables whose readers act on what a watch would have told them anyway, and whose writers go by versions. Not `flows`
 /// (only the primary may say that there is none, and nobody watches it), `status` (too many rows for every edge to
-/// hear of), `subscriptions`, and `user` (its reads were promised to be linearizable).
+/// hear of), `subscriptions`, `placement`, and `user` (its reads were promised to be linearizable).
 [[nodiscard]] constexpr bool may_be_cached(table value) noexcept {
   return value == table::catalogue || value == table::instances || value == table::paths || value == table::digests ||
          value == table::links || value == table::mappings;

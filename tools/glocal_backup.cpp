@@ -95,6 +95,7 @@ public:
     std::map<std::uint64_t, std::uint64_t> epochs;
     primaries_.clear();
     for (const auto& one : ask_all(state_, "/api/v1/store/status")) {
+      on_etcd_ = on_etcd_ || at(one.body, {"etcd"}).is_string();
       const auto& count = at(one.body, {"slot_count"});
       if (count.is_number_unsigned())
         slots = std::max(slots, count.get<std::uint64_t>());
@@ -111,6 +112,8 @@ public:
     }
     return slots;
   }
+  /// Whether a node has said that the whole store is on etcd.
+  [[nodiscard]] bool is_on_etcd() const { return on_etcd_; }
 
 private:
   static json at_error(const std::string& body) {
@@ -120,6 +123,7 @@ private:
 
   const node::cluster_state& state_;
   std::map<std::uint64_t, std::string> primaries_;
+  bool on_etcd_ = false;
 };
 
 } // namespace
@@ -131,6 +135,10 @@ int store_backup(const backup_options& options) {
   watch_signals();
   slot_finder slots{*found.state};
   const auto count = slots.look();
+  if (slots.is_on_etcd()) {
+    complain("the store is on etcd alone: 'etcdctl snapshot save' keeps all of it");
+    return failed;
+  }
   if (count == 0) {
     complain("no store node of cluster '" + found.state->cluster + "' answers");
     return unreachable;

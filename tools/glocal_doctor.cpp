@@ -126,10 +126,9 @@ private:
       if (!node::in_path(std::string{program}))
         absent += (absent.empty() ? "" : ", ") + std::string{program};
     found_.push_back({"etcd", absent.empty(), true,
-                      absent.empty()
-                          ? "for 'register: {etcd: local}'"
-                          : "missing: " + absent + "; only clusters with 'register: {etcd: local}' need it; package " +
-                                std::string{node::etcd_package}});
+                      absent.empty() ? "for a register or a store on 'etcd: local'"
+                                     : "missing: " + absent + "; only clusters with 'etcd: local' need it; package " +
+                                           std::string{node::etcd_package}});
   }
 
   void kernel() {

@@ -53,6 +53,14 @@ std::string state_of(const node_health& node) {
 
 void print_tables(const store_health& health, bool only_wrong) {
   std::cout << health.headline() << "\n\n";
+  if (!health.etcd.empty()) {
+    table nodes{{"NODE", "REACHES ETCD", "WATCHES"}};
+    for (const auto& node : health.nodes)
+      nodes.add({node.name, node.reachable ? node.reaches_etcd ? "yes" : "no" : "no answer",
+                 node.reachable ? std::to_string(node.watchers) : "-"});
+    std::cout << nodes.text();
+    return;
+  }
   table nodes{{"NODE", "PRIMARY OF", "COPIES", "KEYS", "LOG", "ENGINE WAITS", "UNFLUSHED", "WATCHES", "DISK", "STATE"}};
   for (const auto& node : health.nodes)
     nodes.add(

@@ -79,7 +79,15 @@ bool slot_health::is_whole() const {
          std::ranges::all_of(placed, [&](const auto& node) { return std::ranges::count(in_sync, node) > 0; });
 }
 
+bool store_health::is_available() const {
+  if (!etcd.empty())
+    return std::ranges::any_of(nodes, &node_health::reaches_etcd);
+  return !slots.empty() && unserved == 0;
+}
+
 bool store_health::is_whole() const {
+  if (!etcd.empty())
+    return std::ranges::all_of(nodes, &node_health::reaches_etcd);
   return is_available() && short_of_copies == 0 && std::ranges::all_of(nodes, &node_health::reachable);
 }
 
@@ -93,6 +101,16 @@ std::string store_health::headline() const {
   }
   if (std::ranges::none_of(nodes, &node_health::reachable))
     return "unknown: no store node answers";
+  if (!etcd.empty()) {
+    std::vector<std::string> cut_off;
+    for (const auto& node : nodes)
+      if (node.reachable && !node.reaches_etcd)
+        cut_off.push_back(node.name);
+    auto text = (is_whole() ? "healthy: " : is_available() ? "degraded: " : "unavailable: ") + etcd;
+    if (!cut_off.empty())
+      text += ", which does not answer " + joined(cut_off);
+    return gone.empty() ? text : text + "; no answer from " + joined(gone);
+  }
   if (slots.empty())
     return "unknown: no store node says what it holds";
   const auto all = std::to_string(slots.size());
@@ -153,6 +171,9 @@ store_health join_reports(const std::map<std::string, json>& reports) {
       if (auto fault = text(placement, "fault"); !fault.empty())
         out.placement_fault = std::move(fault);
     }
+    node.reaches_etcd = text(report, "answers") == "true";
+    if (out.etcd.empty())
+      out.etcd = text(report, "etcd");
     for (const auto& row : list(at(report, {"slots"}))) {
       const auto slot = number(row, "slot");
       if (slot >= count)
@@ -205,16 +226,22 @@ json to_json(const store_health& health) {
                      {"drained", node.drained},
                      {"disk", node.disk}});
   const auto* state = health.is_whole() ? "healthy" : health.is_available() ? "degraded" : "unavailable";
-  return {{"state", state},
-          {"summary", health.headline()},
-          {"copies", health.copies},
-          {"unserved", health.unserved},
-          {"short_of_copies", health.short_of_copies},
-          {"moving", health.moving},
-          {"to_move", health.to_move},
-          {"evening", health.evening},
-          {"nodes", nodes},
-          {"slots", slots}};
+  json out{{"state", state},
+           {"summary", health.headline()},
+           {"copies", health.copies},
+           {"unserved", health.unserved},
+           {"short_of_copies", health.short_of_copies},
+           {"moving", health.moving},
+           {"to_move", health.to_move},
+           {"evening", health.evening},
+           {"nodes", nodes},
+           {"slots", slots}};
+  if (!health.etcd.empty()) {
+    out["etcd"] = health.etcd;
+    for (std::size_t i = 0; i < health.nodes.size(); ++i)
+      out["nodes"][i]["reaches_etcd"] = health.nodes[i].reaches_etcd;
+  }
+  return out;
 }
 
 } // namespace glocal::cli

@@ -38,9 +38,13 @@ struct node_health {
   std::string disk;
   /// It shall hold nothing.
   bool drained = false;
+  /// Of a store on etcd.
+  bool reaches_etcd = false;
 };
 
 struct store_health {
+  /// Where the whole store is, when it is on etcd alone: there are no slots then.
+  std::string etcd;
   std::vector<slot_health> slots;
   std::vector<node_health> nodes;
   std::uint64_t copies = 0, unserved = 0, short_of_copies = 0;
@@ -51,7 +55,7 @@ struct store_health {
   bool evening = false;
   std::string placement_fault;
 
-  [[nodiscard]] bool is_available() const { return !slots.empty() && unserved == 0; }
+  [[nodiscard]] bool is_available() const;
   [[nodiscard]] bool is_whole() const;
   [[nodiscard]] bool is_moving() const { return to_move > 0 || evening; }
   /// One line for people.

@@ -98,3 +98,20 @@ TEST_CASE("reports that are not what they should be are no picture, and no harm"
                             json{{"slot_count", 100'000'000u}}, json::array(), json("text")})
     CHECK_FALSE(join_reports({{"a", wrong}}).is_available());
 }
+
+TEST_CASE("a store on etcd is as well as its nodes' way there") {
+  const auto on_etcd = [](const char* answers) {
+    return json::parse(
+        json{{"slot_count", 0}, {"etcd", "etcd at http://a:1"}, {"answers", answers}, {"slots", json::array()}}.dump());
+  };
+  const auto well = join_reports({{"a", on_etcd("true")}, {"b", on_etcd("true")}});
+  CHECK(well.is_whole());
+  CHECK(well.headline() == "healthy: etcd at http://a:1");
+  CHECK(to_json(well)["etcd"] == "etcd at http://a:1");
+  CHECK(to_json(well)["nodes"][0]["reaches_etcd"] == true);
+  const auto ill = join_reports({{"a", on_etcd("true")}, {"b", on_etcd("false")}, {"c", json{}}});
+  CHECK_FALSE(ill.is_whole());
+  CHECK(ill.is_available());
+  CHECK(ill.headline() == "degraded: etcd at http://a:1, which does not answer b; no answer from c");
+  CHECK_FALSE(join_reports({{"a", on_etcd("false")}}).is_available());
+}

@@ -208,7 +208,8 @@ api_handlers make_api(caf::actor_system& system, runtime::transport transport, s
   };
   if (shared->self.has(role::store))
     out.get_written["store/status"] = [shared, records, slot_count](const api_query&) {
-      return store_report(shared->self.name, slot_count, records());
+      return store_report(shared->self.name, slot_count, shared->store_is_etcd ? shared->store_register : std::string{},
+                          records());
     };
   out.post = {
       {"actors/kill", [shared](const json& body) { return kill_actor(shared->actors, body); }},
@@ -226,6 +227,16 @@ api_handlers make_api(caf::actor_system& system, runtime::transport transport, s
        }},
   };
   add_store_api(out, system, *via, slot_count);
+  if (shared->store_is_etcd) {
+    out.get_call["store/slot"] = [](const api_call&) -> api_answer {
+      throw api_refusal{409, "the store is on etcd and has no slots; 'etcdctl snapshot save' keeps all of it",
+                        "on_etcd"};
+    };
+    for (const char* steering : {"store/drain", "store/rebalance"})
+      out.post_call[steering] = [](const api_call&) -> api_answer {
+        throw api_refusal{409, "the store is on etcd: its nodes hold no slots that could move", "on_etcd"};
+      };
+  }
   return out;
 }
 

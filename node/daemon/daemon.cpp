@@ -4,6 +4,7 @@
 #include "actors/store/digest_actor.hpp"
 #include "actors/store/embedded_register.hpp"
 #include "actors/store/etcd_registers.hpp"
+#include "actors/store/etcd_store_client.hpp"
 #include "actors/store/placement_actor.hpp"
 #include "actors/store/store_cache.hpp"
 #include "actors/store/store_client.hpp"
@@ -41,6 +42,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto stop_patience = 10s;
+/// A store on etcd hears by its heartbeats that a stream has gone silent; each new one begins with what it missed.
+constexpr auto etcd_stream_time = 10min;
 
 std::uint64_t wall_clock() {
   return static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
@@ -135,7 +138,7 @@ struct daemon::parts {
   std::shared_ptr<store::engine> engine;
   /// Of the embedded register; null unless it is here.
   std::shared_ptr<store::engine> register_engine;
-  /// Of a register in etcd; null without one.
+  /// Of a register in etcd, or of a store that is there; null without one.
   std::shared_ptr<store::etcd_client> etcd;
   std::shared_ptr<lisp::udp_endpoint> map_server_port;
   lisp::map_server_settings map_server;
@@ -145,6 +148,11 @@ struct daemon::parts {
   std::unique_ptr<http_api> api;
 
   [[nodiscard]] bool is_edge() const { return self.has(role::edge); }
+  [[nodiscard]] bool is_on_etcd() const { return config.store.backend == store_backend::etcd; }
+  /// Whether it keeps slots.
+  [[nodiscard]] bool is_store() const { return self.has(role::store) && !is_on_etcd(); }
+  /// As those see it who read and watch: an etcd has one history.
+  [[nodiscard]] store::slot_id slot_count() const { return is_on_etcd() ? store::slot_id{1} : ring->slot_count(); }
   [[nodiscard]] expected<void, std::string> start();
   [[nodiscard]] expected<void, std::string> start_transport();
   [[nodiscard]] expected<void, std::string> start_lcore();
@@ -213,7 +221,13 @@ expected<void, std::string> daemon::parts::start() {
   actors.node = self.name;
   system_options = std::make_unique<runtime::system_config>(actors);
   system = std::make_unique<caf::actor_system>(*system_options);
-  if (self.has(role::store))
+  if (is_on_etcd()) {
+    store::etcd_settings way;
+    way.endpoints = config.etcd_endpoints();
+    way.stream_time = etcd_stream_time;
+    etcd = std::make_shared<store::etcd_client>(std::move(way));
+  }
+  if (is_store())
     if (auto opened = open_engine(); !opened)
       return opened;
   if (is_edge())
@@ -236,8 +250,9 @@ expected<void, std::string> daemon::parts::start() {
   }
   sources.slots = meters;
   sources.store_register = register_text();
+  sources.store_is_etcd = is_on_etcd();
   const auto* counters = sources.counters;
-  auto handlers = make_api(*system, transport, std::move(sources), ring->slot_count());
+  auto handlers = make_api(*system, transport, std::move(sources), slot_count());
   add_packet_trace(handlers, *system, {config, self, directory, traces, counters});
   api = std::make_unique<http_api>(options.run_dir / (self.name + ".sock"), std::move(handlers), std::move(*access));
   if (auto answering = api->start(); !answering)
@@ -378,7 +393,7 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
       return parent.spawn<actors::embedded_register_server, caf::detached>(transport, register_engine,
                                                                            ring->slot_count());
     });
-  if (self.has(role::store))
+  if (is_store())
     add(std::string{actors::store_node_name}, [this](caf::local_actor& parent) {
       actors::store_node_settings settings;
       settings.ring = ring;
@@ -395,12 +410,18 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
       return parent.spawn<actors::store_node>(settings, transport, storage);
     });
   add(std::string{actors::store_client_name}, [this](caf::local_actor& parent) {
+    if (is_on_etcd()) {
+      store::etcd_store_settings settings;
+      settings.cluster = config.name;
+      settings.heartbeat_as = self.has(role::store) ? self.name : "";
+      return parent.spawn<actors::etcd_store_client>(etcd, std::move(settings));
+    }
     actors::store_client_settings settings;
     settings.ring = ring;
     settings.replicas = config.replica_count();
     return parent.spawn<actors::store_client>(settings, transport);
   });
-  if (self.has(role::store))
+  if (is_store())
     add(std::string{actors::placement_name}, [this](caf::local_actor& parent) {
       actors::placement_settings settings;
       settings.ring = ring;
@@ -408,7 +429,7 @@ std::vector<runtime::child_spec> daemon::parts::node_children() {
       return parent.spawn<actors::placement_actor>(settings, transport, client());
     });
   add(std::string{store_watches_name},
-      [this](caf::local_actor& parent) { return parent.spawn<store_watches>(client(), ring->slot_count()); });
+      [this](caf::local_actor& parent) { return parent.spawn<store_watches>(client(), slot_count()); });
   add(std::string{store_view_name}, [this](caf::local_actor& parent) { return parent.spawn<store_view>(client()); });
   if (self.has(role::store))
     add("store/digests", [this](caf::local_actor& parent) {

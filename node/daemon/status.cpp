@@ -150,6 +150,12 @@ json store_status(const actor_record& node, const std::string& where, const std:
           {"ready", is_ready(node)}};
 }
 
+/// Of a store node whose cluster's store is on etcd: it has nothing but its way there.
+json etcd_status(const actor_record& client, const std::string& where) {
+  const bool answers = state_of(client, "answers") == "true";
+  return {{"backend", "etcd"}, {"register", {{"what", where}, {"answers", answers}}}, {"ready", answers}};
+}
+
 json mano_status(const actor_record& mano) {
   json problems = json::object();
   for (const auto& [key, value] : mano.state)
@@ -195,6 +201,11 @@ json node_status(const status_sources& sources, const std::vector<actor_record>&
     out["store"] = store_status(*node, sources.store_register, records);
     ready &= is_ready(*node);
   }
+  if (sources.store_is_etcd && sources.self.has(role::store))
+    for (const auto* client : of_kind(records, "store client")) {
+      out["store"] = etcd_status(*client, sources.store_register);
+      ready &= out["store"]["ready"].get<bool>();
+    }
   for (const auto* mano : of_kind(records, "mano")) {
     out["mano"] = mano_status(*mano);
     ready &= is_ready(*mano);

@@ -44,6 +44,8 @@ struct status_sources {
   std::shared_ptr<const actors::slot_meters> slots{};
   /// What and where the store's register is, for people; of store nodes.
   std::string store_register{};
+  /// That is where the whole store is.
+  bool store_is_etcd = false;
 };
 
 /// Living actors, their state summaries renewed. Waits at most `patience` for actors that are busy.

@@ -56,13 +56,20 @@ void append_slot(std::string& to, const runtime::actor_record& shard) {
 
 } // namespace
 
-std::string store_report(const std::string& node, store::slot_id slot_count,
+std::string store_report(const std::string& node, store::slot_id slot_count, const std::string& etcd,
                          const std::vector<runtime::actor_record>& records) {
   std::string out;
   {
     object_writer head{out};
     head.add("node", node);
-    head.add("slot_count", std::uint64_t{slot_count});
+    head.add("slot_count", std::uint64_t{etcd.empty() ? slot_count : store::slot_id{0}});
+    if (!etcd.empty()) {
+      head.add("etcd", etcd);
+      for (const auto* one : of_kind(records, "store client")) {
+        head.add("answers", state_of(*one, "answers"));
+        head.add("watchers", number_of(*one, "watches"));
+      }
+    }
     for (const auto* one : of_kind(records, "store node")) {
       head.add("copies", number_of(*one, "copies"));
       head.add("watchers", number_of(*one, "watchers"));

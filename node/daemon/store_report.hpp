@@ -10,8 +10,9 @@
 
 namespace glocal::node {
 
-/// JSON as text. A list of no slots where the node has not the role.
-[[nodiscard]] std::string store_report(const std::string& node, store::slot_id slot_count,
+/// JSON as text. A list of no slots where the node has not the role. @param etcd where the whole store is, for people;
+/// empty when store nodes keep it.
+[[nodiscard]] std::string store_report(const std::string& node, store::slot_id slot_count, const std::string& etcd,
                                        const std::vector<runtime::actor_record>& records);
 
 } // namespace glocal::node

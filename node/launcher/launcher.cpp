@@ -220,14 +220,14 @@ private:
     return {};
   }
 
-  /// The register before those who ask it, all its members at once: none is healthy without most of the others.
+  /// Before those who ask it, all its members at once: none is healthy without most of the others.
   result start_etcd() {
     const auto hosts = config_.etcd_hosts();
     if (hosts.empty())
       return {};
     for (const auto program : {etcd_program, health_program})
       if (!in_path(std::string{program}))
-        return error(launch_error::kind::host, "'register: {etcd: local}' needs the program " + std::string{program} +
+        return error(launch_error::kind::host, "'etcd: local' needs the program " + std::string{program} +
                                                    ": install the package " +
                                                    std::string{program == etcd_program ? etcd_package : program});
     std::deque<life_line> lines;

@@ -18,9 +18,10 @@ std::vector<std::string> etcd_command(const cluster_config& config, const node_c
   return {std::string{etcd_program}, "--name", host.name, "--data-dir", (directory / (host.name + ".etcd")).string(),
           "--listen-client-urls", clients, "--advertise-client-urls", clients, "--listen-peer-urls", peers,
           "--initial-advertise-peer-urls", peers, "--initial-cluster", members, "--initial-cluster-token", config.name,
-          // The register is small; its history is of no use.
-          "--auto-compaction-mode", "revision", "--auto-compaction-retention", "10000", "--logger", "zap",
-          "--log-outputs", "stderr"};
+          // The register is small, and its history of no use; a store's is what watches go on from.
+          "--auto-compaction-mode", "revision", "--auto-compaction-retention",
+          config.store.backend == store_backend::etcd ? "100000" : "10000", "--logger", "zap", "--log-outputs",
+          "stderr"};
 }
 
 std::vector<std::string> etcd_health_command(const node_config& host) {

@@ -115,7 +115,9 @@ void etcd_store::pump(std::size_t lane) {
   auto deadline = timestamp::max();
   for (const auto& one : next->items)
     deadline = std::min(deadline, one.owner->deadline);
-  const bool once = is_volatile(table_of(next->operations.front()));
+  const bool once =
+      is_volatile(table_of(next->operations.front())) &&
+      !std::ranges::all_of(next->operations, [](const auto& op) { return std::holds_alternative<get_op>(op); });
   shared_->client->ask("/v3/kv/txn", etcd::txn_request(shared_->space, next->operations), left_until(deadline), once,
                        [this, self = shared_, next](reply got) {
                          if (got.status == 200) {

@@ -136,6 +136,7 @@ private:
   std::map<watch_id, std::shared_ptr<open_watch>> watches_;
   watch_id next_watch_;
   timestamp now_{}, heard_{};
+  std::uint64_t ticks_ = 0;
   bool answers_ = true;
   counters counters_;
 };

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 namespace glocal::store {
@@ -28,6 +29,9 @@ struct etcd_store::shared {
   /// Guards what follows: what the stream asks for, `from` being what it is to go on with.
   std::mutex mutex;
   std::map<watch_id, etcd::watched_rows> joined;
+  /// Of the connection there is: joined ones that etcd has not begun yet, and the heartbeats it has brought.
+  std::set<watch_id> awaited;
+  std::size_t heartbeats = 0;
 
   [[nodiscard]] bool is_ours(std::uint64_t id) {
     std::uint64_t first = 0;

@@ -8,6 +8,15 @@ namespace glocal::store {
 
 using kind = enum watch_event::kind;
 
+namespace {
+
+/// A stream that has brought so many and has not begun all its watches never will: the gateway begins to answer the
+/// first of a body's requests, and what it has not read of the body by then may be lost to it (net/http of Go says so).
+constexpr std::size_t heartbeats_to_begin = 4;
+constexpr std::uint64_t ticks_to_live = 2;
+
+} // namespace
+
 struct etcd_store::open_watch {
   enum class phase {
     /// A snapshot is under way, or is to be tried again.
@@ -32,8 +41,9 @@ struct etcd_store::open_watch {
   std::map<std::string, revision> known;
   /// As it was told.
   bool live = false;
-  /// Live when the stream has come so far; of joined ones that are not.
+  /// Of joined ones that are not live: they are when the stream has come so far, some ticks after this one.
   std::optional<revision> live_at;
+  std::uint64_t begun_at_tick = 0;
 };
 
 /// What of a snapshot is there.
@@ -77,6 +87,7 @@ void etcd_store::unwatch(watch_id id) {
   const std::lock_guard lock{shared_->mutex};
   // The stream goes on to tell of it until it is opened anew; nobody listens.
   shared_->joined.erase(id);
+  shared_->awaited.erase(id);
 }
 
 std::size_t etcd_store::watches_not_live() const {
@@ -167,10 +178,9 @@ void etcd_store::join(open_watch& watch) {
       return false;
     auto& what = heard->value;
     if (what.id == etcd::heartbeat_watch) {
-      if (what.canceled)
-        return false;
       shared::run(self, [this, at = what.at] { hear_heartbeat(at); });
-      return true;
+      const std::lock_guard lock{self->mutex};
+      return !what.canceled && (self->awaited.empty() || ++self->heartbeats < heartbeats_to_begin);
     }
     std::vector<watch_event> events;
     {
@@ -184,6 +194,8 @@ void etcd_store::join(open_watch& watch) {
       for (auto& change : what.changes)
         if (auto event = etcd::event_of(std::move(change), self->space, watched->second))
           events.push_back(std::move(*event));
+      if (what.created)
+        self->awaited.erase(what.id);
       if (what.canceled)
         self->joined.erase(watched);
     }
@@ -203,8 +215,12 @@ void etcd_store::join(open_watch& watch) {
       [self = shared_] {
         std::vector<etcd::watched_rows> all;
         const std::lock_guard lock{self->mutex};
-        for (const auto& [id, watched] : self->joined)
+        self->awaited.clear();
+        self->heartbeats = 0;
+        for (const auto& [id, watched] : self->joined) {
           all.push_back(watched);
+          self->awaited.insert(id);
+        }
         return etcd::watch_requests(self->space, all);
       },
       on_line);
@@ -243,15 +259,16 @@ void etcd_store::hear_created(watch_id id, revision now_at) {
   if (now_at < watch.from)
     return become_live(watch);
   watch.live_at = now_at;
+  watch.begun_at_tick = ticks_;
 }
 
 void etcd_store::hear_heartbeat(revision at) {
   heard_ = now_;
-  // One that began with a backlog is told all of it within etcd's next tenth of a second.
+  // One that began with a backlog is told of it by another part of etcd, within some tenths of a second: whole ticks.
   for (const auto id : [&] {
          std::vector<watch_id> ready;
          for (const auto& [each, watch] : watches_)
-           if (watch->live_at && at >= *watch->live_at)
+           if (watch->live_at && at >= *watch->live_at && ticks_ >= watch->begun_at_tick + ticks_to_live)
              ready.push_back(each);
          return ready;
        }())
@@ -296,11 +313,15 @@ void etcd_store::deliver(const open_watch& watch, std::vector<watch_event> event
 
 void etcd_store::tick(timestamp now) {
   now_ = now;
+  ++ticks_;
   if (heard_ == timestamp{})
     heard_ = now;
   if (!settings_.heartbeat_as.empty())
     shared_->client->ask("/v3/kv/put", etcd::put_heartbeat_request(shared_->space, settings_.heartbeat_as),
-                         std::chrono::milliseconds{1000}, true, [](const etcd_client::reply&) { return true; });
+                         std::chrono::milliseconds{1000}, true, [this, self = shared_](const etcd_client::reply& got) {
+                           shared::run(self, [this, answers = got.status == 200] { answers_ = answers; });
+                           return true;
+                         });
   std::vector<watch_id> due, doubtful;
   const bool is_silent = shared_->stream != 0 && now - heard_ > settings_.silence_limit;
   for (const auto& [id, watch] : watches_) {

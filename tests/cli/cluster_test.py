@@ -233,7 +233,7 @@ except TimeoutError: print("nothing")
             if found := shutil.which(program):
                 (programs / program).symlink_to(found)
         self.environment["PATH"] = str(programs)
-        self.assertIn("'register: {etcd: local}' needs the program etcd: install the package etcd-server", self.up(expect=4).stderr)
+        self.assertIn("'etcd: local' needs the program etcd: install the package etcd-server", self.up(expect=4).stderr)
         self.assert_nothing_left()
 
     def test_a_second_up_is_refused_and_a_second_down_finds_nothing(self):

@@ -2,16 +2,15 @@
 
 #include "store/register_contract_test.hpp"
 #include "tests/etcd/etcd_cluster.hpp"
-
-#include <httplib.h>
+#include "tests/etcd/liar.hpp"
 
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <thread>
 
 using namespace glocal::store;
 using glocal::test::etcd_cluster;
+using glocal::test::liar;
 using namespace std::chrono_literals;
 using kind = set_outcome::kind;
 
@@ -53,35 +52,6 @@ private:
   std::condition_variable arrived_;
   std::deque<std::function<void()>> due_;
   std::unique_ptr<etcd_register> register_;
-};
-
-/// Stands in front of an etcd: passes requests on and answers something else.
-class liar {
-public:
-  liar(const std::string& real, std::function<void(httplib::Response&)> lie) {
-    server_.Post(".*", [this, real, lie = std::move(lie)](const httplib::Request& request, httplib::Response& out) {
-      httplib::Client client{real};
-      if (const auto said = client.Post(request.path.c_str(), request.body, "application/json"))
-        out.body = said->body;
-      ++asked;
-      lie(out);
-    });
-    port_ = server_.bind_to_any_port("127.0.0.1");
-    thread_ = std::thread{[this] { server_.listen_after_bind(); }};
-  }
-  ~liar() {
-    while (!server_.is_running())
-      std::this_thread::yield();
-    server_.stop();
-    thread_.join();
-  }
-  [[nodiscard]] std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
-  std::atomic<int> asked{0};
-
-private:
-  httplib::Server server_;
-  int port_ = 0;
-  std::thread thread_;
 };
 
 } // namespace
