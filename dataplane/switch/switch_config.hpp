@@ -33,7 +33,7 @@ struct switch_config {
   /// How long a port or tenant that was quiet may ask as fast as it likes, at its rate's expense: a page load is a
   /// burst.
   std::chrono::nanoseconds packet_in_burst = std::chrono::milliseconds{100};
-  /// ICMP errors a second about packets that came in by one port (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f).
+  /// ICMP errors a second in the name of one port (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f).
   std::uint32_t icmp_errors_per_port = 100;
   std::chrono::nanoseconds icmp_error_burst = std::chrono::milliseconds{500};
   /// Longest wait for an answer. The agent's own bound is shorter: it refuses, by the policy of the service. This one

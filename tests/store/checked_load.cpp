@@ -92,7 +92,11 @@ void checked_load::answered(std::uint32_t, const std::string& key, operation don
       if (auto& seen = seen_[key]; seen.version < result->found->version)
         seen = {found, result->found->version};
     }
-    ++out_->acknowledged;
+    {
+      const std::lock_guard guard{out_->mutex};
+      ++out_->acknowledged;
+    }
+    out_->progressed.notify_all();
     out_->longest_gap = std::max(
         out_->longest_gap, std::chrono::duration_cast<std::chrono::milliseconds>(done.returned - last_acknowledged_));
     last_acknowledged_ = done.returned;

@@ -10,8 +10,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <vector>
@@ -23,6 +25,9 @@ struct load_history {
   std::map<std::string, std::vector<sim::operation>> operations;
   /// Read by others while it runs.
   std::atomic<std::size_t> acknowledged{0};
+  /// Notified after each that is acknowledged, which is counted under the mutex.
+  std::condition_variable progressed;
+  std::mutex mutex;
   std::size_t unknown = 0, refused = 0;
   /// The longest time in which no operation of any client was acknowledged.
   std::chrono::milliseconds longest_gap{};

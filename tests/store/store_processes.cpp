@@ -191,19 +191,26 @@ int store_processes::post(std::size_t node, const std::string& what, const std::
   return answer ? answer->status : 0;
 }
 
-void store_processes::await_settled(std::chrono::seconds patience) const {
+/// Other processes say nothing by themselves: they are asked until it holds.
+void store_processes::await(std::chrono::seconds patience, const std::function<std::string()>& missing) const {
+  constexpr auto between_questions = 50ms;
   const auto until = std::chrono::steady_clock::now() + patience;
-  // Nodes hear of a decision one after the other.
-  for (int quiet = 0; quiet < 5;) {
+  for (auto why = missing(); !why.empty(); why = missing()) {
+    if (std::chrono::steady_clock::now() > until)
+      throw std::runtime_error{why + " after " + std::to_string(patience.count()) + " s" + last_words()};
+    std::this_thread::sleep_for(between_questions);
+  }
+}
+
+void store_processes::await_share(std::size_t node, std::size_t slots, std::chrono::seconds patience) const {
+  await(patience, [&]() -> std::string {
+    if (const auto leads = primaries(node); leads != slots)
+      return name(node) + " is primary of " + std::to_string(leads) + " slots, not of " + std::to_string(slots);
     std::size_t left = 0;
     for (std::size_t i = 0; i < size(); ++i)
-      left += processes_.at(i) ? to_move(i) : 0;
-    quiet = left == 0 ? quiet + 1 : 0;
-    if (std::chrono::steady_clock::now() > until)
-      throw std::runtime_error{"slots still have to move after " + std::to_string(patience.count()) + " s" +
-                               last_words()};
-    std::this_thread::sleep_for(300ms);
-  }
+      left += to_move(i);
+    return left == 0 ? "" : std::to_string(left) + " slots still have to move";
+  });
 }
 
 std::string store_processes::last_words() const {
@@ -219,19 +226,14 @@ std::string store_processes::last_words() const {
 }
 
 void store_processes::await_whole(std::chrono::seconds patience) const {
-  const auto until = std::chrono::steady_clock::now() + patience;
-  for (;;) {
+  await(patience, [&]() -> std::string {
     std::size_t whole = 0;
     for (std::size_t i = 0; i < size(); ++i)
       whole += number(i, "whole");
-    if (whole == options_.slots)
-      return;
-    if (std::chrono::steady_clock::now() > until)
-      throw std::runtime_error{std::to_string(whole) + " of " + std::to_string(options_.slots) +
-                               " slots have all their copies after " + std::to_string(patience.count()) + " s" +
-                               last_words()};
-    std::this_thread::sleep_for(50ms);
-  }
+    return whole == options_.slots
+               ? ""
+               : std::to_string(whole) + " of " + std::to_string(options_.slots) + " slots have all their copies";
+  });
 }
 
 } // namespace glocal::test

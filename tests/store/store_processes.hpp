@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,8 +62,8 @@ public:
   [[nodiscard]] std::size_t to_move(std::size_t node) const;
   /// POST to /api/v1/store/ of the node; the status of its answer, 0 when there is none.
   int post(std::size_t node, const std::string& what, const std::string& body) const;
-  /// Until no slot has to move any more, as all nodes say. Throws as await_whole does.
-  void await_settled(std::chrono::seconds patience) const;
+  /// Until `node` is primary of so many slots, and no slot has to move.
+  void await_share(std::size_t node, std::size_t slots, std::chrono::seconds patience) const;
   [[nodiscard]] std::filesystem::path log_of(std::size_t node) const;
 
   /// This process's node, and its actor_store's client.
@@ -77,6 +78,7 @@ private:
                                    const std::string& kind = "store node") const;
   [[nodiscard]] std::filesystem::path config_of(std::size_t node) const;
   void write_config(std::size_t reader, const std::vector<std::uint16_t>& ports);
+  void await(std::chrono::seconds patience, const std::function<std::string()>& missing) const;
   [[nodiscard]] std::string last_words() const;
   void start_client(const std::vector<std::uint16_t>& ports);
 

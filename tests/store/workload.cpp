@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <stdexcept>
-#include <thread>
 
 namespace glocal::test {
 
@@ -18,13 +17,10 @@ workload::~workload() {
 
 void workload::await_progress(std::size_t operations, std::chrono::seconds patience) const {
   const auto wanted = acknowledged() + operations;
-  const auto until = std::chrono::steady_clock::now() + patience;
-  while (acknowledged() < wanted) {
-    if (std::chrono::steady_clock::now() > until)
-      throw std::runtime_error{"no progress: " + std::to_string(acknowledged()) + " operations of " +
-                               std::to_string(wanted) + " after " + std::to_string(patience.count()) + " s"};
-    std::this_thread::sleep_for(10ms);
-  }
+  std::unique_lock lock{history_->mutex};
+  if (!history_->progressed.wait_for(lock, patience, [&] { return acknowledged() >= wanted; }))
+    throw std::runtime_error{"no progress: " + std::to_string(acknowledged()) + " operations of " +
+                             std::to_string(wanted) + " after " + std::to_string(patience.count()) + " s"};
 }
 
 workload::outcome workload::end(std::chrono::seconds patience) {
